@@ -1,0 +1,3 @@
+export * from './layout.ts';
+export * from './open.ts';
+export * from './port.ts';

@@ -1,0 +1,115 @@
+/**
+ * Where everything is in the bucket. No other module spells a key.
+ *
+ * Every object is written once and never modified, so a key's presence is a fact that stays true. Lists that people
+ * page through have a key whose order is the list's order.
+ *
+ * ```
+ * files/<tenant>/<file-id>/meta.json, content
+ * index/files/<tenant>/<newest-first>-<file-id>         an empty object; removed with the file
+ * index/expires/<unix seconds>/<tenant>/<file-id>       what the sweep deletes, oldest first
+ * uploads/<tenant>/<upload-id>/upload.json, parts/<part-id>, completed.json | cancelled.json
+ * batches/<tenant>/<batch-id>/…                         see the functions below
+ * index/open/<batch-id>                                 {tenant}; removed when the batch has ended
+ * index/batches/<tenant>/<newest-first>-<batch-id>
+ * keys/<sha-256 of the key>.json                        API keys; the key itself is never stored
+ * ```
+ */
+
+const MAX_TIME = 2 ** 48 - 1;
+
+/** A segment that sorts newer ids first, made from the time inside the id (contract: `newId`). */
+function newestFirst(id: string): string {
+  const hex = /[_-]([0-9a-f]{12})[0-9a-f]{20}$/.exec(id)?.[1];
+  if (hex === undefined) throw new Error(`not an id: ${id}`);
+  return `${(MAX_TIME - Number.parseInt(hex, 16)).toString(16).padStart(12, '0')}-${id}`;
+}
+
+const number = (n: number) => String(n).padStart(8, '0');
+
+export const layout = {
+  file: {
+    meta: (tenant: string, id: string) => `files/${tenant}/${id}/meta.json`,
+    content: (tenant: string, id: string) => `files/${tenant}/${id}/content`,
+    /** All files of a tenant, oldest first: keys end in `/meta.json` or `/content`. */
+    oldestFirst: (tenant: string) => `files/${tenant}/`,
+    index: (tenant: string, id: string) => `index/files/${tenant}/${newestFirst(id)}`,
+    indexPrefix: (tenant: string) => `index/files/${tenant}/`,
+    expires: (seconds: number, tenant: string, id: string) =>
+      `index/expires/${String(seconds).padStart(12, '0')}/${tenant}/${id}`,
+    expiresPrefix: 'index/expires/',
+  },
+  upload: {
+    upload: (tenant: string, id: string) => `uploads/${tenant}/${id}/upload.json`,
+    part: (tenant: string, id: string, part: string) => `uploads/${tenant}/${id}/parts/${part}`,
+    parts: (tenant: string, id: string) => `uploads/${tenant}/${id}/parts/`,
+    completed: (tenant: string, id: string) => `uploads/${tenant}/${id}/completed.json`,
+    cancelled: (tenant: string, id: string) => `uploads/${tenant}/${id}/cancelled.json`,
+    prefix: 'uploads/',
+  },
+  batch: {
+    prefix: (tenant: string, id: string) => `batches/${tenant}/${id}/`,
+    /** The request as accepted → `validating`. */
+    batch: (tenant: string, id: string) => `batches/${tenant}/${id}/batch.json`,
+    /** Totals and shards → `in_progress`. */
+    plan: (tenant: string, id: string) => `batches/${tenant}/${id}/plan.json`,
+    /** Validation errors → `failed`. */
+    failed: (tenant: string, id: string) => `batches/${tenant}/${id}/failed.json`,
+    shard: (tenant: string, id: string, shard: number) => `batches/${tenant}/${id}/shards/${number(shard)}.jsonl`,
+    /**
+     * One part of a shard's results. The name carries the counts, so that progress is a listing: `last` says that with
+     * this part the shard is complete.
+     */
+    part: (tenant: string, id: string, part: PartName) =>
+      `batches/${tenant}/${id}/results/${number(part.shard)}.${part.at.toString(16).padStart(12, '0')}-${part.writer}-${String(part.sequence).padStart(6, '0')}.c${part.completed}.f${part.failed}${part.last ? '.last' : ''}.jsonl`,
+    parts: (tenant: string, id: string) => `batches/${tenant}/${id}/results/`,
+    partsOfShard: (tenant: string, id: string, shard: number) => `batches/${tenant}/${id}/results/${number(shard)}.`,
+    /** Written by `POST …/cancel` → `cancelling`. */
+    cancel: (tenant: string, id: string) => `batches/${tenant}/${id}/cancel.json`,
+    /** All items are there, files are being put together → `finalizing`. */
+    finalizing: (tenant: string, id: string) => `batches/${tenant}/${id}/finalizing.json`,
+    /** Terminal status, counts, usage, output ids → `completed`, `expired`, `cancelled`. */
+    final: (tenant: string, id: string) => `batches/${tenant}/${id}/final.json`,
+    open: (id: string) => `index/open/${id}`,
+    openPrefix: 'index/open/',
+    index: (tenant: string, id: string) => `index/batches/${tenant}/${newestFirst(id)}`,
+    indexPrefix: (tenant: string) => `index/batches/${tenant}/`,
+  },
+  key: (sha256: string) => `keys/${sha256}.json`,
+  keyPrefix: 'keys/',
+} as const;
+
+/** What the name of a results part says. */
+export interface PartName {
+  shard: number;
+  /** Unix milliseconds at which it was written: parts of a shard sort by age. */
+  at: number;
+  /** The worker's name for itself, 1 to 32 of `[a-z0-9]`: two workers that both got a shard never overwrite each other. */
+  writer: string;
+  sequence: number;
+  completed: number;
+  failed: number;
+  last: boolean;
+}
+
+const PART = /\/results\/(\d{8})\.([0-9a-f]{12})-([a-z0-9]{1,32})-(\d{6})\.c(\d+)\.f(\d+)(\.last)?\.jsonl$/;
+
+/** Reads a part's key back, or `null` if it is none. Inverse of `layout.batch.part`. */
+export function parsePart(key: string): PartName | null {
+  const m = PART.exec(key);
+  if (m === null) return null;
+  return {
+    shard: Number(m[1]),
+    at: Number.parseInt(m[2] ?? '', 16),
+    writer: m[3] ?? '',
+    sequence: Number(m[4]),
+    completed: Number(m[5]),
+    failed: Number(m[6]),
+    last: m[7] !== undefined,
+  };
+}
+
+/** The id at the end of an index key. */
+export function idOfIndexKey(key: string): string {
+  return /-((?:batch_|file-)[0-9a-f]{32})$/.exec(key)?.[1] ?? '';
+}

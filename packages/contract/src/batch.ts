@@ -1,0 +1,117 @@
+import { z } from 'zod';
+import { ExpiresAfter } from './file.ts';
+
+/** Endpoints a batch line may name. */
+export const ENDPOINTS = ['/v1/chat/completions'] as const;
+export const Endpoint = z.enum(ENDPOINTS);
+export type Endpoint = z.infer<typeof Endpoint>;
+
+/** Up to 16 pairs; keys ≤ 64 characters, values ≤ 512. */
+export const Metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((m) => Object.keys(m).length <= 16, 'at most 16 pairs are allowed');
+
+const HOUR = 3_600;
+
+/** `24h`, `3d` …: at least 1 h, at most 7 d. */
+export const CompletionWindow = z
+  .string()
+  .regex(/^[1-9]\d{0,3}[hd]$/, 'must be hours or days, like "24h" or "3d"')
+  .refine((w) => windowSeconds(w) <= 7 * 24 * HOUR, 'must be at most "7d"');
+
+/** Length of a completion window in seconds. */
+export function windowSeconds(window: string): number {
+  const n = Number.parseInt(window, 10);
+  return n * (window.endsWith('d') ? 24 * HOUR : HOUR);
+}
+
+export const BatchCreate = z.strictObject({
+  input_file_id: z.string(),
+  endpoint: Endpoint,
+  completion_window: CompletionWindow,
+  metadata: Metadata.nullable().optional(),
+  output_expires_after: ExpiresAfter.optional(),
+  /** Extension: offer an empty output file instead of `output_file_id: null` when every item failed. */
+  empty_output_file: z.boolean().optional(),
+});
+export type BatchCreate = z.infer<typeof BatchCreate>;
+
+export const BatchStatus = z.enum([
+  'validating',
+  'failed',
+  'in_progress',
+  'finalizing',
+  'completed',
+  'expired',
+  'cancelling',
+  'cancelled',
+]);
+export type BatchStatus = z.infer<typeof BatchStatus>;
+
+export const Usage = z.object({
+  input_tokens: z.number().int(),
+  input_tokens_details: z.object({ cached_tokens: z.number().int() }),
+  output_tokens: z.number().int(),
+  output_tokens_details: z.object({ reasoning_tokens: z.number().int() }),
+  total_tokens: z.number().int(),
+});
+export type Usage = z.infer<typeof Usage>;
+
+export const BatchError = z.object({
+  code: z.string(),
+  line: z.number().int().nullable(),
+  message: z.string(),
+  param: z.string().nullable(),
+});
+export type BatchError = z.infer<typeof BatchError>;
+
+const time = z.number().int().nullable();
+
+export const BatchObject = z.object({
+  id: z.string(),
+  object: z.literal('batch'),
+  endpoint: z.string(),
+  model: z.string().nullable(),
+  errors: z.object({ object: z.literal('list'), data: z.array(BatchError) }).nullable(),
+  input_file_id: z.string(),
+  completion_window: z.string(),
+  status: BatchStatus,
+  output_file_id: z.string().nullable(),
+  error_file_id: z.string().nullable(),
+  created_at: z.number().int(),
+  in_progress_at: time,
+  expires_at: time,
+  finalizing_at: time,
+  completed_at: time,
+  failed_at: time,
+  expired_at: time,
+  cancelling_at: time,
+  cancelled_at: time,
+  request_counts: z.object({ total: z.number().int(), completed: z.number().int(), failed: z.number().int() }),
+  usage: Usage.nullable(),
+  metadata: z.record(z.string(), z.string()).nullable(),
+});
+export type BatchObject = z.infer<typeof BatchObject>;
+
+/** Sum of two usages, for totals over items. */
+export function addUsage(a: Usage, b: Usage): Usage {
+  return {
+    input_tokens: a.input_tokens + b.input_tokens,
+    input_tokens_details: {
+      cached_tokens: a.input_tokens_details.cached_tokens + b.input_tokens_details.cached_tokens,
+    },
+    output_tokens: a.output_tokens + b.output_tokens,
+    output_tokens_details: {
+      reasoning_tokens: a.output_tokens_details.reasoning_tokens + b.output_tokens_details.reasoning_tokens,
+    },
+    total_tokens: a.total_tokens + b.total_tokens,
+  };
+}
+
+export const NO_USAGE: Usage = {
+  input_tokens: 0,
+  input_tokens_details: { cached_tokens: 0 },
+  output_tokens: 0,
+  output_tokens_details: { reasoning_tokens: 0 },
+  total_tokens: 0,
+};

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+
+/** The body of every failed request, as OpenAI's SDKs read it. */
+export const ErrorBody = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string().nullable(),
+  }),
+});
+export type ErrorBody = z.infer<typeof ErrorBody>;
+
+export type ErrorType =
+  | 'invalid_request_error'
+  | 'authentication_error'
+  | 'permission_error'
+  | 'not_found_error'
+  | 'conflict_error'
+  | 'rate_limit_error'
+  | 'server_error';
+
+/**
+ * A failure with an HTTP status, in the shape the wire wants. Thrown at the edge of the API for a request,
+ * and by tasks for one item of a batch; `message` tells the user what to do about it.
+ */
+export class RequestError extends Error {
+  override readonly name = 'RequestError';
+  readonly status: number;
+  readonly type: ErrorType;
+  readonly code: string | null;
+  readonly param: string | null;
+
+  constructor(
+    status: number,
+    message: string,
+    options: { code?: string; param?: string; type?: ErrorType; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.status = status;
+    this.type = options.type ?? typeOf(status);
+    this.code = options.code ?? null;
+    this.param = options.param ?? null;
+  }
+
+  body(): ErrorBody {
+    return { error: { message: this.message, type: this.type, param: this.param, code: this.code } };
+  }
+}
+
+function typeOf(status: number): ErrorType {
+  if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
+  if (status === 404) return 'not_found_error';
+  if (status === 409) return 'conflict_error';
+  if (status === 429) return 'rate_limit_error';
+  return status >= 500 ? 'server_error' : 'invalid_request_error';
+}
+
+/**
+ * The first problem of a failed zod parse as a `RequestError` (status 400) that names the parameter.
+ * Unknown keys of strict objects become `unknown_parameter`, everything else `invalid_value`.
+ */
+export function invalid(error: z.ZodError): RequestError {
+  const issue = error.issues[0];
+  if (issue === undefined) return new RequestError(400, 'The request is not valid.');
+  const path = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys') {
+    const param = [...path, issue.keys[0] ?? ''].join('.');
+    return new RequestError(400, `Unknown parameter: '${param}'.`, { code: 'unknown_parameter', param });
+  }
+  const param = path.join('.');
+  const missing =
+    issue.code === 'invalid_type' && issue.input === undefined && /received undefined/.test(issue.message);
+  if (missing && param !== '')
+    return new RequestError(400, `Missing required parameter: '${param}'.`, {
+      code: 'missing_required_parameter',
+      param,
+    });
+  const where = param === '' ? 'Invalid request' : `Invalid value for '${param}'`;
+  return new RequestError(400, `${where}: ${issue.message}.`, {
+    code: 'invalid_value',
+    ...(param === '' ? {} : { param }),
+  });
+}

@@ -1,0 +1,25 @@
+import { destination, type Logger, pino } from 'pino';
+
+export type { Logger };
+
+/** Names of fields that may hold a secret: whatever logs them logs `[redacted]`. */
+const SECRETS = ['authorization', 'apiKey', 'key', 'secret', 'password', 'token'];
+
+/**
+ * One JSON line per event on standard error (standard output belongs to the commands' results).
+ * `LOG_LEVEL` sets the level: `info` by default, `silent` switches logging off.
+ *
+ * @example createLogger('worker').info({ batch: id, shard: 3 }, 'shard done')
+ */
+export function createLogger(name: string): Logger {
+  return pino(
+    {
+      name,
+      level: process.env.LOG_LEVEL ?? 'info',
+      base: { pid: process.pid },
+      redact: { paths: SECRETS.flatMap((s) => [s, `*.${s}`]), censor: '[redacted]' },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
+    destination({ dest: 2, sync: false }),
+  );
+}
