@@ -8,9 +8,9 @@
  * files/<tenant>/<file-id>/meta.json, content
  * index/files/<tenant>/<newest-first>-<file-id>         an empty object; removed with the file
  * index/expires/<unix seconds>/<tenant>/<file-id>       what the sweep deletes, oldest first
- * uploads/<tenant>/<upload-id>/upload.json, parts/<part-id>, completed.json | cancelled.json
+ * uploads/<tenant>/<upload-id>/upload.json, parts/<part-id>, ended.json (completed or cancelled)
  * batches/<tenant>/<batch-id>/…                         see the functions below
- * index/open/<batch-id>                                 {tenant}; removed when the batch has ended
+ * index/open/<batch-id>/<tenant>                        an empty object; removed when the batch has ended
  * index/batches/<tenant>/<newest-first>-<batch-id>
  * keys/<sha-256 of the key>.json                        API keys; the key itself is never stored
  * ```
@@ -43,8 +43,10 @@ export const layout = {
     upload: (tenant: string, id: string) => `uploads/${tenant}/${id}/upload.json`,
     part: (tenant: string, id: string, part: string) => `uploads/${tenant}/${id}/parts/${part}`,
     parts: (tenant: string, id: string) => `uploads/${tenant}/${id}/parts/`,
-    completed: (tenant: string, id: string) => `uploads/${tenant}/${id}/completed.json`,
-    cancelled: (tenant: string, id: string) => `uploads/${tenant}/${id}/cancelled.json`,
+    /** Completed or cancelled: one key for both, so that `create` settles a race between the two. */
+    ended: (tenant: string, id: string) => `uploads/${tenant}/${id}/ended.json`,
+    /** All objects of an upload. */
+    objects: (tenant: string, id: string) => `uploads/${tenant}/${id}/`,
     prefix: 'uploads/',
   },
   batch: {
@@ -70,7 +72,7 @@ export const layout = {
     finalizing: (tenant: string, id: string) => `batches/${tenant}/${id}/finalizing.json`,
     /** Terminal status, counts, usage, output ids → `completed`, `expired`, `cancelled`. */
     final: (tenant: string, id: string) => `batches/${tenant}/${id}/final.json`,
-    open: (id: string) => `index/open/${id}`,
+    open: (tenant: string, id: string) => `index/open/${id}/${tenant}`,
     openPrefix: 'index/open/',
     index: (tenant: string, id: string) => `index/batches/${tenant}/${newestFirst(id)}`,
     indexPrefix: (tenant: string) => `index/batches/${tenant}/`,

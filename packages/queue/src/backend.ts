@@ -1,0 +1,179 @@
+import type { Processor, Queue, WorkerOptions } from 'bullmq';
+import {
+  createPostgresBackend,
+  createRedisBackend,
+  DEFAULT_SCHEMA,
+  isPgPool,
+  runMigrations,
+  withBackend,
+} from 'bullmq';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+
+type JobProcessor = Processor<object, void, string>;
+type JobWorkerOptions = Omit<WorkerOptions, 'connection'>;
+
+/** What we use of BullMQ's `Queue`, the same on every backend. */
+export type JobQueue = Pick<
+  Queue<object, void, string>,
+  'add' | 'addBulk' | 'getJob' | 'getJobCounts' | 'upsertJobScheduler' | 'obliterate' | 'remove' | 'close'
+>;
+
+/** What we use of BullMQ's `Worker`. */
+export interface JobWorker {
+  /** Takes no further jobs; resolves when the running ones have returned. */
+  close(): Promise<void>;
+}
+
+/** What a worker says of itself. `settled` comes after the job has left the queue. */
+export interface JobWorkerEvents {
+  error(error: Error): void;
+  settled(data: object): void;
+}
+
+/** BullMQ on one of its backends: the only place that knows which. */
+export interface Backend {
+  readonly kind: 'redis' | 'postgres';
+  queue(name: string): JobQueue;
+  worker(name: string, processor: JobProcessor, options: JobWorkerOptions, events: JobWorkerEvents): JobWorker;
+  /** Throws within a few seconds if the server does not answer. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** BullMQ's own: with a pool of ours as the connection it takes no other name. Queue names carry ours instead. */
+const SCHEMA = DEFAULT_SCHEMA;
+
+/**
+ * Opens the queue's server: `redis://`, `rediss://` (ioredis) or `postgres://` (BullMQ's PostgreSQL backend, its
+ * schema migrated here).
+ *
+ * @throws Error that names the URL's host, never its password.
+ */
+export async function openBackend(url: string): Promise<Backend> {
+  const scheme = url.split(':', 1)[0];
+  if (scheme === 'redis' || scheme === 'rediss') return openRedis(url);
+  if (scheme === 'postgres' || scheme === 'postgresql') return openPostgres(url);
+  throw new Error(`QUEUE_URL must begin with redis://, rediss:// or postgres://, not ${scheme}://`);
+}
+
+async function openRedis(url: string): Promise<Backend> {
+  // null: BullMQ's blocking commands must wait out a restart of the server instead of failing after 20 tries.
+  const connection = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
+  const seen = rememberErrors(connection);
+  const bull = withBackend(createRedisBackend);
+  const prefix = 'batchmill';
+  try {
+    await within(10_000, connection.connect(), () => 'no answer in 10 s');
+  } catch (error) {
+    connection.disconnect();
+    throw new Error(`Redis at ${host(url)} cannot be used as the queue: ${message(error)}${seen()}`, { cause: error });
+  }
+  return {
+    kind: 'redis',
+    queue: (name) => deaf(new bull.Queue<object, void, string>(name, { connection, prefix })),
+    worker: (name, processor, options, events) =>
+      listen(new bull.Worker<object, void, string>(name, processor, { ...options, connection, prefix }), events),
+    check: async () => {
+      await within(3_000, connection.ping(), () => `Redis at ${host(url)} does not answer${seen()}`);
+    },
+    close: async () => {
+      if (connection.status === 'ready') await connection.quit().catch(() => {});
+      connection.disconnect();
+    },
+  };
+}
+
+async function openPostgres(url: string): Promise<Backend> {
+  // Each worker keeps one connection of the pool for LISTEN.
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 24,
+    options: `-c search_path="${SCHEMA}"`,
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+  });
+  // BullMQ describes a pool by its shape; @types/pg writes the same shape in overloads TypeScript cannot match.
+  const connection: unknown = pool;
+  if (!isPgPool(connection)) throw new Error('this version of pg is not one BullMQ knows');
+  const seen = rememberErrors(pool);
+  const bull = withBackend(createPostgresBackend);
+  try {
+    const client = await pool.connect();
+    try {
+      await runMigrations(client, SCHEMA);
+    } finally {
+      client.release();
+    }
+  } catch (error) {
+    await pool.end().catch(() => {});
+    throw new Error(`PostgreSQL at ${host(url)} cannot be used as the queue: ${message(error)}`, { cause: error });
+  }
+  return {
+    kind: 'postgres',
+    queue: (name) => deaf(new bull.Queue<object, void, string>(name, { connection })),
+    worker: (name, processor, options, events) =>
+      listen(new bull.Worker<object, void, string>(name, processor, { ...options, connection }), events),
+    check: async () => {
+      await within(3_000, pool.query('SELECT 1'), () => `PostgreSQL at ${host(url)} does not answer${seen()}`);
+    },
+    close: async () => {
+      await pool.end();
+    },
+  };
+}
+
+/**
+ * A lost connection shows as a failing `check` and as failing calls, and BullMQ reconnects by itself; the event needs a
+ * listener only because an unheard one would end the process.
+ */
+function deaf<Q extends { on(event: 'error', listener: () => void): unknown }>(queue: Q): Q {
+  queue.on('error', () => {});
+  return queue;
+}
+
+interface Listenable extends JobWorker {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'failed', listener: (job: { data: object } | undefined, error: Error) => void): unknown;
+  on(event: 'completed', listener: (job: { data: object }) => void): unknown;
+}
+
+function listen(worker: Listenable, events: JobWorkerEvents): JobWorker {
+  worker.on('error', (error) => events.error(error));
+  worker.on('failed', (job, error) => {
+    events.error(error);
+    if (job !== undefined) events.settled(job.data);
+  });
+  worker.on('completed', (job) => events.settled(job.data));
+  return worker;
+}
+
+/** Keeps the last connection error for messages, and keeps the process alive: an unheard `error` event would end it. */
+function rememberErrors(emitter: { on(event: 'error', listener: (error: Error) => void): unknown }): () => string {
+  let last = '';
+  emitter.on('error', (error) => {
+    last = ` (${message(error)})`;
+  });
+  return () => last;
+}
+
+function message(error: unknown): string {
+  if (error instanceof AggregateError && error.errors[0] !== undefined) return message(error.errors[0]);
+  return error instanceof Error ? error.message : String(error);
+}
+
+function host(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : 'the given URL';
+}
+
+async function within<T>(ms: number, work: Promise<T>, say: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(say())), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

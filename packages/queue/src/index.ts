@@ -1,0 +1,3 @@
+export { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded.ts';
+export { LANES, type Lane, type ReconcileJob, type ShardJob } from './jobs.ts';
+export { type ConsumeOptions, type Consumer, openQueues, type Queues } from './queues.ts';

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+
+/**
+ * The queues and what their jobs carry. Jobs are pointers into the bucket, never data: the whole queue can be wiped
+ * and is rebuilt from the bucket by the sweep.
+ *
+ * | queue | job | key | consumer |
+ * |---|---|---|---|
+ * | `reconcile` | look at one batch and do the next thing | deduplicated per batch, runs once more if triggered while active | control |
+ * | `sweep` | trigger every open batch, delete what has expired | job scheduler | control |
+ * | `infer-text`, `infer-media` | one shard | job id `<batch>.<shard>` | infer |
+ */
+export const LANES = ['text', 'media'] as const;
+export type Lane = (typeof LANES)[number];
+
+export const ReconcileJob = z.object({ tenant: z.string(), batchId: z.string() });
+export type ReconcileJob = z.infer<typeof ReconcileJob>;
+
+export const ShardJob = z.object({
+  tenant: z.string(),
+  batchId: z.string(),
+  shard: z.number().int().min(0),
+  lane: z.enum(LANES),
+});
+export type ShardJob = z.infer<typeof ShardJob>;
+
+export const queueNames = {
+  reconcile: 'batchmill-reconcile',
+  sweep: 'batchmill-sweep',
+  infer: (lane: Lane) => `batchmill-infer-${lane}` as const,
+} as const;
+
+/** One job per shard, however often it is queued. */
+export function shardJobId(job: ShardJob): string {
+  return `${job.batchId}.${job.shard}`;
+}

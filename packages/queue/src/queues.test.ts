@@ -1,0 +1,42 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { queueConformance } from './conformance.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded.ts';
+import { openQueues } from './queues.ts';
+
+let home: string;
+let postgres: EmbeddedPostgres;
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'batchmill-queue-'));
+  postgres = await startEmbeddedPostgres(home);
+});
+
+afterAll(async () => {
+  await postgres.stop();
+  await rm(home, { recursive: true, force: true });
+});
+
+queueConformance('embedded PostgreSQL', () => openQueues(postgres.url));
+
+test('a server that is not there is named in plain words, without its password', async () => {
+  await expect(openQueues('postgres://someone:hunter2@127.0.0.1:9/none')).rejects.toThrow(/127\.0\.0\.1:9/);
+  await expect(openQueues('redis://:hunter2@127.0.0.1:9')).rejects.toThrow(/127\.0\.0\.1:9/);
+  await expect(openQueues('redis://:hunter2@127.0.0.1:9')).rejects.not.toThrow(/hunter2/);
+  await expect(openQueues('amqp://localhost')).rejects.toThrow(/QUEUE_URL must begin with/);
+});
+
+test('the embedded server starts again on its data, also after its owner was killed', async () => {
+  const queues = await openQueues(postgres.url);
+  const job = { tenant: 't', batchId: 'batch_again', shard: 1, lane: 'text' as const };
+  await queues.addShards([job]);
+  await queues.close();
+  await postgres.stop();
+  postgres = await startEmbeddedPostgres(home);
+  const again = await openQueues(postgres.url);
+  expect(await again.pendingShards([job])).toEqual({ waiting: 1, active: 0 });
+  await again.wipe();
+  await again.close();
+});

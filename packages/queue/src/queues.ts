@@ -1,0 +1,177 @@
+import { type Backend, type JobQueue, openBackend } from './backend.ts';
+import { LANES, type Lane, queueNames, ReconcileJob, ShardJob, shardJobId } from './jobs.ts';
+
+/** The queues as the product uses them. Everything behind it is BullMQ; nothing in front of it knows which backend. */
+export interface Queues {
+  readonly kind: Backend['kind'];
+
+  /**
+   * Asks for one look at a batch. Triggers of a batch that is waiting collapse into one; one that comes while the batch
+   * is being looked at makes it be looked at once more, so that no change goes unseen.
+   */
+  triggerReconcile(job: ReconcileJob, delayMs?: number): Promise<void>;
+
+  /** Queues shards that are not queued or running already. A shard is known by batch and number. */
+  addShards(jobs: ShardJob[]): Promise<void>;
+
+  /** How many of these shards are queued or running now. */
+  pendingShards(jobs: ShardJob[]): Promise<{ waiting: number; active: number }>;
+
+  /** Takes shards that no worker has begun out of the queue; running ones stay. */
+  removeShards(jobs: ShardJob[]): Promise<void>;
+
+  /** Shards waiting per lane, for `/readyz`, metrics and scaling. */
+  waiting(): Promise<Record<Lane, number>>;
+
+  /** Makes `onSweep` run every `everyMs`, in one control worker at a time. */
+  scheduleSweep(everyMs: number): Promise<void>;
+
+  consumeReconcile(handler: (job: ReconcileJob) => Promise<void>, options: ConsumeOptions): Consumer;
+  consumeSweep(handler: () => Promise<void>, options?: Omit<ConsumeOptions, 'concurrency'>): Consumer;
+  /** `onSettled` runs after the job has left the queue, so that a reconcile it triggers finds the shard gone. */
+  consumeShards(
+    lane: Lane,
+    handler: (job: ShardJob) => Promise<void>,
+    options: ConsumeOptions & { onSettled?: (job: ShardJob) => void },
+  ): Consumer;
+
+  /** Throws with a message in plain words if the queue's server does not answer. */
+  check(): Promise<void>;
+
+  /** Forgets every job: for tests and `batchmill queue wipe`. Nothing is lost, the sweep rebuilds it. */
+  wipe(): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+export interface ConsumeOptions {
+  concurrency: number;
+  /** After this time without a sign of life a worker counts as dead and its jobs go to another. Default 30 s. */
+  lockMs?: number;
+  onError?: (error: Error) => void;
+}
+
+export interface Consumer {
+  /** Takes no further jobs; resolves when the running ones have returned. */
+  close(): Promise<void>;
+}
+
+const GONE = { removeOnComplete: true, removeOnFail: true } as const;
+
+/** Opens the queues at `redis://`, `rediss://` or `postgres://`. */
+export async function openQueues(url: string): Promise<Queues> {
+  const backend = await openBackend(url);
+  const reconcile = backend.queue(queueNames.reconcile);
+  const sweep = backend.queue(queueNames.sweep);
+  const infer: Record<Lane, JobQueue> = {
+    text: backend.queue(queueNames.infer('text')),
+    media: backend.queue(queueNames.infer('media')),
+  };
+  const queues = [reconcile, sweep, infer.text, infer.media];
+
+  const inLanes = async (jobs: ShardJob[], work: (lane: Lane, jobs: ShardJob[]) => Promise<unknown>) => {
+    await Promise.all(
+      LANES.map((lane) => {
+        const mine = jobs.filter((j) => j.lane === lane);
+        return mine.length === 0 ? undefined : work(lane, mine);
+      }),
+    );
+  };
+
+  return {
+    kind: backend.kind,
+
+    triggerReconcile: async (job, delayMs = 0) => {
+      await reconcile.add('reconcile', job, {
+        ...GONE,
+        ...(delayMs > 0 ? { delay: delayMs } : {}),
+        // A delayed look has a deduplication of its own: it must not swallow a trigger that is due now.
+        deduplication: { id: delayMs > 0 ? `${job.batchId}.later` : job.batchId, keepLastIfActive: true },
+      });
+    },
+
+    addShards: (jobs) =>
+      inLanes(jobs, (lane, mine) =>
+        infer[lane].addBulk(mine.map((data) => ({ name: 'shard', data, opts: { ...GONE, jobId: shardJobId(data) } }))),
+      ),
+
+    pendingShards: async (jobs) => {
+      const count = { waiting: 0, active: 0 };
+      await inLanes(jobs, (lane, mine) =>
+        Promise.all(
+          mine.map(async (job) => {
+            const state = await (await infer[lane].getJob(shardJobId(job)))?.getState();
+            if (state === 'active') count.active++;
+            else if (state !== undefined && state !== 'unknown') count.waiting++;
+          }),
+        ),
+      );
+      return count;
+    },
+
+    removeShards: (jobs) =>
+      // Removing an active job fails, which is what we want: its worker ends it.
+      inLanes(jobs, (lane, mine) => Promise.all(mine.map((j) => infer[lane].remove(shardJobId(j)).catch(() => 0)))),
+
+    waiting: async () => {
+      const count = async (lane: Lane) => {
+        const counts = await infer[lane].getJobCounts('waiting', 'delayed', 'prioritized');
+        return Object.values(counts).reduce((a, b) => a + b, 0);
+      };
+      return { text: await count('text'), media: await count('media') };
+    },
+
+    scheduleSweep: async (everyMs) => {
+      await sweep.upsertJobScheduler('sweep', { every: everyMs }, { name: 'sweep', data: {}, opts: GONE });
+    },
+
+    consumeReconcile: (handler, options) =>
+      consume(backend, queueNames.reconcile, (data) => handler(ReconcileJob.parse(data)), options),
+
+    consumeSweep: (handler, options = {}) =>
+      consume(backend, queueNames.sweep, () => handler(), { ...options, concurrency: 1 }),
+
+    consumeShards: (lane, handler, options) =>
+      consume(
+        backend,
+        queueNames.infer(lane),
+        (data) => handler(ShardJob.parse(data)),
+        options,
+        (data) => options.onSettled?.(ShardJob.parse(data)),
+      ),
+
+    check: () => backend.check(),
+
+    wipe: async () => {
+      for (const queue of queues) await queue.obliterate({ force: true });
+    },
+
+    close: async () => {
+      await Promise.all(queues.map((queue) => queue.close()));
+      await backend.close();
+    },
+  };
+}
+
+function consume(
+  backend: Backend,
+  name: string,
+  handler: (data: unknown) => Promise<void>,
+  options: ConsumeOptions,
+  settled?: (data: unknown) => void,
+): Consumer {
+  const lockMs = options.lockMs ?? 30_000;
+  const worker = backend.worker(
+    name,
+    (job) => handler(job.data),
+    {
+      concurrency: options.concurrency,
+      lockDuration: lockMs,
+      stalledInterval: lockMs,
+      // A job whose worker died goes back as often as it takes: what may not be repeated is decided per item, not here.
+      maxStalledCount: 1_000,
+    },
+    { error: (error) => options.onError?.(error), settled: (data) => settled?.(data) },
+  );
+  return { close: () => worker.close() };
+}

@@ -1,0 +1,13 @@
+import { afterAll, beforeAll } from 'vitest';
+import { startRedis } from '../../../test/servers/redis.ts';
+import { queueConformance } from './conformance.ts';
+import { openQueues } from './queues.ts';
+
+let redis: Awaited<ReturnType<typeof startRedis>>;
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.stop());
+
+queueConformance('Redis', () => openQueues(redis.url));
