@@ -25,15 +25,17 @@ export function windowSeconds(window: string): number {
   return n * (window.endsWith('d') ? 24 * HOUR : HOUR);
 }
 
-export const BatchCreate = z.strictObject({
-  input_file_id: z.string(),
-  endpoint: Endpoint,
-  completion_window: CompletionWindow,
-  metadata: Metadata.nullable().optional(),
-  output_expires_after: ExpiresAfter.optional(),
-  /** Extension: offer an empty output file instead of `output_file_id: null` when every item failed. */
-  empty_output_file: z.boolean().optional(),
-});
+export const BatchCreate = z
+  .strictObject({
+    input_file_id: z.string(),
+    endpoint: Endpoint,
+    completion_window: CompletionWindow,
+    metadata: Metadata.nullable().optional(),
+    output_expires_after: ExpiresAfter.optional(),
+    /** Extension: offer an empty output file instead of `output_file_id: null` when every item failed. */
+    empty_output_file: z.boolean().optional(),
+  })
+  .meta({ id: 'BatchCreate' });
 export type BatchCreate = z.infer<typeof BatchCreate>;
 
 export const BatchStatus = z.enum([
@@ -67,30 +69,32 @@ export type BatchError = z.infer<typeof BatchError>;
 
 const time = z.number().int().nullable();
 
-export const BatchObject = z.object({
-  id: z.string(),
-  object: z.literal('batch'),
-  endpoint: z.string(),
-  model: z.string().nullable(),
-  errors: z.object({ object: z.literal('list'), data: z.array(BatchError) }).nullable(),
-  input_file_id: z.string(),
-  completion_window: z.string(),
-  status: BatchStatus,
-  output_file_id: z.string().nullable(),
-  error_file_id: z.string().nullable(),
-  created_at: z.number().int(),
-  in_progress_at: time,
-  expires_at: time,
-  finalizing_at: time,
-  completed_at: time,
-  failed_at: time,
-  expired_at: time,
-  cancelling_at: time,
-  cancelled_at: time,
-  request_counts: z.object({ total: z.number().int(), completed: z.number().int(), failed: z.number().int() }),
-  usage: Usage.nullable(),
-  metadata: z.record(z.string(), z.string()).nullable(),
-});
+export const BatchObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('batch'),
+    endpoint: z.string(),
+    model: z.string().nullable(),
+    errors: z.object({ object: z.literal('list'), data: z.array(BatchError) }).nullable(),
+    input_file_id: z.string(),
+    completion_window: z.string(),
+    status: BatchStatus,
+    output_file_id: z.string().nullable(),
+    error_file_id: z.string().nullable(),
+    created_at: z.number().int(),
+    in_progress_at: time,
+    expires_at: time,
+    finalizing_at: time,
+    completed_at: time,
+    failed_at: time,
+    expired_at: time,
+    cancelling_at: time,
+    cancelled_at: time,
+    request_counts: z.object({ total: z.number().int(), completed: z.number().int(), failed: z.number().int() }),
+    usage: Usage.nullable(),
+    metadata: z.record(z.string(), z.string()).nullable(),
+  })
+  .meta({ id: 'Batch' });
 export type BatchObject = z.infer<typeof BatchObject>;
 
 /** Sum of two usages, for totals over items. */
