@@ -1,0 +1,41 @@
+import type { Lane } from '@batchmill/queue';
+
+/**
+ * Which lane an item takes and roughly what it costs, in tokens of engine time. It decides only how items are grouped
+ * into shards, so it reads the body without trusting it: a body that makes no sense is cheap, it will be an error soon.
+ */
+export interface Estimate {
+  lane: Lane;
+  tokens: number;
+}
+
+/** A picture at Gemma 4's default budget; a recording of unknown length; an answer when no bound is given. */
+const IMAGE_TOKENS = 280;
+const AUDIO_TOKENS = 750;
+const ANSWER_TOKENS = 256;
+
+export function estimate(body: Record<string, unknown>, lineBytes: number): Estimate {
+  let images = 0;
+  let audios = 0;
+  if (Array.isArray(body.messages)) {
+    for (const message of body.messages) {
+      const content: unknown = isObject(message) ? message.content : null;
+      if (!Array.isArray(content)) continue;
+      for (const part of content) {
+        if (!isObject(part)) continue;
+        if (part.type === 'image_url' || part.type === 'file') images++;
+        else if (part.type === 'input_audio') audios++;
+      }
+    }
+  }
+  const bound = body.max_completion_tokens ?? body.max_tokens;
+  const answer = typeof bound === 'number' && bound > 0 ? Math.min(bound, 8_192) : ANSWER_TOKENS;
+  const media = images + audios;
+  // Inline media make the line long without making the prompt long.
+  const text = media > 0 ? 64 : Math.ceil(lineBytes / 4);
+  return { lane: media > 0 ? 'media' : 'text', tokens: text + images * IMAGE_TOKENS + audios * AUDIO_TOKENS + answer };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

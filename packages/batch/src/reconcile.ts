@@ -1,0 +1,130 @@
+import { type Bucket, layout } from '@batchmill/bucket';
+import { idTime } from '@batchmill/contract';
+import type { Lane, Queues, ShardJob } from '@batchmill/queue';
+import { finalize } from './finalize/finalize.ts';
+import { PLAN_LIMITS, type PlanLimits, planBatch } from './plan/plan.ts';
+import {
+  BatchFact,
+  CancelFact,
+  FailedFact,
+  FinalFact,
+  FinalizingFact,
+  listProgress,
+  type Outcome,
+  PlanFact,
+  readFact,
+  type Shard,
+} from './state.ts';
+
+export interface ReconcileDeps {
+  bucket: Bucket;
+  queues: Pick<Queues, 'addShards' | 'removeShards' | 'pendingShards' | 'triggerReconcile'>;
+  limits?: PlanLimits;
+  /**
+   * Shards of one batch and lane in the queue at a time. Small, so that batches take turns and cancelling is quick; large
+   * enough that no worker runs dry.
+   */
+  window?: number;
+  /** How long a stopping batch waits for workers to hand in what they have finished. Default 30 s. */
+  graceMs?: number;
+  /** Called once a batch has ended, before it leaves the index of open batches: runs again after a crash. */
+  onEnded?: (batch: { tenant: string; id: string; status: Outcome | 'failed' }) => Promise<void>;
+}
+
+/** What `reconcile` found or did, for logs and tests. */
+export type Step = 'gone' | 'ended' | 'failed' | 'running' | 'stopping';
+
+const WINDOW = 32;
+
+/**
+ * Looks at what is in the bucket for one batch and does the next thing. This one function is normal progress, recovery
+ * after any crash, expiry and cancellation: it is called whenever something may have changed, and by the sweep, and it
+ * may be called at any time, by several processes, without harm.
+ */
+export async function reconcile(deps: ReconcileDeps, tenant: string, id: string): Promise<Step> {
+  const { bucket } = deps;
+  const at = layout.batch;
+  const [batch, final, failedBefore] = await Promise.all([
+    readFact(bucket, at.batch(tenant, id), BatchFact),
+    readFact(bucket, at.final(tenant, id), FinalFact),
+    readFact(bucket, at.failed(tenant, id), FailedFact),
+  ]);
+  if (batch === null) {
+    // Being created at this moment, or given up half-way: its index entry comes first.
+    if (Date.now() - (idTime(id) ?? 0) > 10 * 60_000) await forget(bucket, tenant, id);
+    return 'gone';
+  }
+  if (final !== null) return close(deps, tenant, id, final.status);
+  if (failedBefore !== null) return close(deps, tenant, id, 'failed');
+
+  let plan = await readFact(bucket, at.plan(tenant, id), PlanFact);
+  if (plan === null) {
+    const result = await planBatch(bucket, batch, deps.limits ?? PLAN_LIMITS);
+    if ('failed' in result) return close(deps, tenant, id, 'failed');
+    plan = result.plan;
+  }
+
+  const [cancel, finalizing, progress] = await Promise.all([
+    readFact(bucket, at.cancel(tenant, id), CancelFact),
+    readFact(bucket, at.finalizing(tenant, id), FinalizingFact),
+    listProgress(bucket, tenant, id),
+  ]);
+  const open = plan.shards.filter((s) => !progress.get(s.shard)?.done);
+  const end = async (outcome: Outcome) => {
+    const fact = await finalize(bucket, batch, plan, outcome);
+    return close(deps, tenant, id, fact.status);
+  };
+  if (finalizing !== null) return end(finalizing.outcome);
+  if (open.length === 0) return end('completed');
+
+  const window = (['text', 'media'] satisfies Lane[]).flatMap((lane) =>
+    open.filter((s) => s.lane === lane).slice(0, deps.window ?? WINDOW),
+  );
+  const jobs = window.map((s) => shardJob(tenant, id, s));
+  const stopAt = cancel?.cancelling_at ?? batch.expires_at;
+  const stoppedFor = Date.now() - stopAt * 1000;
+  if (cancel !== null || stoppedFor >= 0) {
+    await deps.queues.removeShards(jobs);
+    const { active } = await deps.queues.pendingShards(jobs);
+    // Workers see the same and hand in what they have finished; one that is lost is not waited for long.
+    if (active > 0 && stoppedFor < (deps.graceMs ?? 30_000)) {
+      await deps.queues.triggerReconcile({ tenant, batchId: id }, 500);
+      return 'stopping';
+    }
+    return end(cancel === null ? 'expired' : 'cancelled');
+  }
+
+  await deps.queues.addShards(jobs);
+  return 'running';
+}
+
+function shardJob(tenant: string, batchId: string, { shard, lane }: Shard): ShardJob {
+  return { tenant, batchId, shard, lane };
+}
+
+/**
+ * Clears up after a batch that has ended: what only served to run it goes, what people may ask for stays. The index entry
+ * goes last, so a crash on the way makes the sweep come back here.
+ */
+async function close(deps: ReconcileDeps, tenant: string, id: string, status: Outcome | 'failed'): Promise<Step> {
+  await deps.onEnded?.({ tenant, id, status });
+  const prefix = layout.batch.prefix(tenant, id);
+  await deletePrefix(deps.bucket, `${prefix}shards/`);
+  await deletePrefix(deps.bucket, `${prefix}results/`);
+  await forget(deps.bucket, tenant, id);
+  return status === 'failed' ? 'failed' : 'ended';
+}
+
+async function forget(bucket: Bucket, tenant: string, id: string): Promise<void> {
+  await bucket.delete(layout.batch.open(tenant, id));
+}
+
+async function deletePrefix(bucket: Bucket, prefix: string): Promise<void> {
+  const pending = new Set<Promise<void>>();
+  for await (const { key } of bucket.list(prefix)) {
+    const deleting = bucket.delete(key).finally(() => pending.delete(deleting));
+    pending.add(deleting);
+    if (pending.size >= 16) await Promise.race(pending);
+  }
+  await Promise.all(pending);
+}

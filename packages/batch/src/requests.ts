@@ -1,0 +1,131 @@
+import { type Bucket, idOfIndexKey, layout } from '@batchmill/bucket';
+import {
+  type BatchCreate,
+  type BatchObject,
+  isId,
+  newId,
+  type Page,
+  page,
+  RequestError,
+  windowSeconds,
+} from '@batchmill/contract';
+import { getFile } from '@batchmill/files';
+import { type BatchFact, CancelFact, readFact } from './state.ts';
+import { viewBatch } from './view.ts';
+
+export interface BatchDeps {
+  bucket: Bucket;
+  /** Queues a look at the batch. May fail: the sweep finds every open batch by itself. */
+  trigger(tenant: string, batchId: string): Promise<void>;
+  limits?: {
+    /** Largest input file in bytes. Default 200 MB, as OpenAI's. */
+    inputBytes?: number;
+  };
+}
+
+const seconds = () => Math.floor(Date.now() / 1000);
+
+/**
+ * Accepts a batch. When this returns, the batch is in the bucket and will be run, whatever happens to the queue.
+ * @throws RequestError 400 if the input file does not exist, has another purpose than `batch`, or is too large.
+ */
+export async function createBatch(deps: BatchDeps, tenant: string, input: BatchCreate): Promise<BatchObject> {
+  const { bucket } = deps;
+  const file = isId('file-', input.input_file_id) ? await getFile(bucket, tenant, input.input_file_id) : null;
+  const param = 'input_file_id';
+  if (file === null)
+    throw new RequestError(400, `No such file: '${input.input_file_id}'. Upload it first with purpose "batch".`, {
+      code: 'file_not_found',
+      param,
+    });
+  if (file.purpose !== 'batch')
+    throw new RequestError(400, `The input file's purpose is "${file.purpose}"; it must be "batch".`, {
+      code: 'invalid_file_purpose',
+      param,
+    });
+  const most = deps.limits?.inputBytes ?? 200 * 1024 * 1024;
+  if (file.bytes > most)
+    throw new RequestError(
+      400,
+      `The input file has ${file.bytes} bytes; the limit is ${most}. Split it into several batches.`,
+      {
+        code: 'file_too_large',
+        param,
+      },
+    );
+
+  const now = seconds();
+  const id = newId('batch_');
+  const fact: BatchFact = {
+    id,
+    tenant,
+    created_at: now,
+    expires_at: now + windowSeconds(input.completion_window),
+    input_file_id: file.id,
+    endpoint: input.endpoint,
+    completion_window: input.completion_window,
+    metadata: input.metadata ?? null,
+    output_lifetime: input.output_expires_after?.seconds ?? null,
+    empty_output_file: input.empty_output_file ?? false,
+  };
+  // The index entries come first: one that points nowhere is skipped, a batch without them would never be run.
+  await Promise.all([bucket.put(layout.batch.open(tenant, id), ''), bucket.put(layout.batch.index(tenant, id), '')]);
+  await bucket.put(layout.batch.batch(tenant, id), JSON.stringify(fact));
+  await deps.trigger(tenant, id).catch(() => {});
+  const view = await viewBatch(bucket, tenant, id);
+  if (view === null) throw new Error(`batch ${id} is not readable right after it was written`);
+  return view;
+}
+
+/** A batch of this tenant, or `null`. */
+export async function getBatch(deps: BatchDeps, tenant: string, id: string): Promise<BatchObject | null> {
+  return isId('batch_', id) ? viewBatch(deps.bucket, tenant, id) : null;
+}
+
+/** Batches newest first, from the one after `after`. */
+export async function listBatches(
+  deps: BatchDeps,
+  tenant: string,
+  options: { after?: string; limit: number },
+): Promise<Page<BatchObject>> {
+  const { after, limit } = options;
+  if (after !== undefined && !isId('batch_', after))
+    throw new RequestError(400, `No such batch: '${after}'.`, { code: 'invalid_value', param: 'after' });
+  const ids: string[] = [];
+  const from = after === undefined ? {} : { after: layout.batch.index(tenant, after) };
+  for await (const { key } of deps.bucket.list(layout.batch.indexPrefix(tenant), from)) {
+    ids.push(idOfIndexKey(key));
+    if (ids.length > limit) break;
+  }
+  const views = await Promise.all(ids.slice(0, limit).map((id) => viewBatch(deps.bucket, tenant, id)));
+  return page(
+    views.filter((v) => v !== null),
+    ids.length > limit,
+  );
+}
+
+/**
+ * Asks for a batch to stop. Finished items are delivered, the others become `batch_cancelled` error lines.
+ * Asking again while it stops changes nothing.
+ * @returns the batch, now `cancelling`, or `null` if there is none.
+ * @throws RequestError 409 if it has ended or is putting its files together.
+ */
+export async function cancelBatch(deps: BatchDeps, tenant: string, id: string): Promise<BatchObject | null> {
+  const batch = await getBatch(deps, tenant, id);
+  if (batch === null) return null;
+  if (batch.status !== 'validating' && batch.status !== 'in_progress' && batch.status !== 'cancelling')
+    throw new RequestError(409, `Cannot cancel a batch with status '${batch.status}'.`, {
+      code: 'batch_not_cancellable',
+    });
+  await deps.bucket.create(
+    layout.batch.cancel(tenant, id),
+    JSON.stringify({ cancelling_at: seconds() } satisfies CancelFact),
+  );
+  await deps.trigger(tenant, id).catch(() => {});
+  return viewBatch(deps.bucket, tenant, id);
+}
+
+/** True once somebody asked for this batch to be cancelled. */
+export async function isCancelled(bucket: Bucket, tenant: string, id: string): Promise<boolean> {
+  return (await readFact(bucket, layout.batch.cancel(tenant, id), CancelFact)) !== null;
+}

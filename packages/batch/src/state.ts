@@ -1,0 +1,150 @@
+import { type Bucket, layout, type PartName, parsePart } from '@batchmill/bucket';
+import { BatchError, Usage } from '@batchmill/contract';
+import { LANES } from '@batchmill/queue';
+import { z } from 'zod';
+
+/**
+ * The facts of a batch, one object each, written once. Which of them exist *is* the batch's status:
+ *
+ * | exists | status |
+ * |---|---|
+ * | `batch.json` | validating |
+ * | `failed.json` | failed |
+ * | `plan.json` | in_progress |
+ * | `cancel.json` | cancelling |
+ * | `finalizing.json` | finalizing |
+ * | `final.json` | completed, expired or cancelled, as it says |
+ */
+export const BatchFact = z.object({
+  id: z.string(),
+  tenant: z.string(),
+  created_at: z.number(),
+  expires_at: z.number(),
+  input_file_id: z.string(),
+  endpoint: z.string(),
+  completion_window: z.string(),
+  metadata: z.record(z.string(), z.string()).nullable(),
+  /** Lifetime of the output and error file in seconds; `null` = kept. */
+  output_lifetime: z.number().nullable(),
+  empty_output_file: z.boolean(),
+});
+export type BatchFact = z.infer<typeof BatchFact>;
+
+export const Shard = z.object({
+  shard: z.number().int(),
+  lane: z.enum(LANES),
+  /** How many items it holds. */
+  items: z.number().int(),
+});
+export type Shard = z.infer<typeof Shard>;
+
+export const PlanFact = z.object({
+  in_progress_at: z.number(),
+  model: z.string().nullable(),
+  total: z.number().int(),
+  shards: z.array(Shard),
+});
+export type PlanFact = z.infer<typeof PlanFact>;
+
+export const FailedFact = z.object({ failed_at: z.number(), errors: z.array(BatchError) });
+export type FailedFact = z.infer<typeof FailedFact>;
+
+export const CancelFact = z.object({ cancelling_at: z.number() });
+export type CancelFact = z.infer<typeof CancelFact>;
+
+export const Outcome = z.enum(['completed', 'expired', 'cancelled']);
+export type Outcome = z.infer<typeof Outcome>;
+
+/**
+ * Freezes what goes into the files: from here on the result is a function of objects that exist, so two finalizers at
+ * work at once, or one that starts again after a crash, write the same bytes. Parts written later are not delivered.
+ */
+export const FinalizingFact = z.object({
+  finalizing_at: z.number(),
+  outcome: Outcome,
+  output_file_id: z.string(),
+  error_file_id: z.string(),
+  parts: z.array(z.string()),
+});
+export type FinalizingFact = z.infer<typeof FinalizingFact>;
+
+export const FinalFact = z.object({
+  status: Outcome,
+  /** When it became `status`. */
+  at: z.number(),
+  in_progress_at: z.number(),
+  finalizing_at: z.number(),
+  cancelling_at: z.number().nullable(),
+  model: z.string().nullable(),
+  total: z.number().int(),
+  completed: z.number().int(),
+  failed: z.number().int(),
+  usage: Usage,
+  output_file_id: z.string().nullable(),
+  error_file_id: z.string().nullable(),
+});
+export type FinalFact = z.infer<typeof FinalFact>;
+
+/** Reads one fact, or `null` if it has not happened. */
+export async function readFact<T extends z.ZodType>(
+  bucket: Bucket,
+  key: string,
+  schema: T,
+): Promise<z.infer<T> | null> {
+  const bytes = await bucket.get(key);
+  return bytes === null ? null : schema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+}
+
+/** Writes a fact if nobody has, and gives the one that stands. */
+export async function settleFact<T extends z.ZodType>(
+  bucket: Bucket,
+  key: string,
+  schema: T,
+  fact: z.infer<T>,
+): Promise<z.infer<T>> {
+  if (await bucket.create(key, JSON.stringify(fact))) return fact;
+  return (await readFact(bucket, key, schema)) ?? fact;
+}
+
+export interface ShardProgress {
+  completed: number;
+  failed: number;
+  /** All its items have results. */
+  done: boolean;
+}
+
+/**
+ * Progress of every shard that has parts, from their names alone: one listing, nothing is read. If two workers ran the
+ * same shard, counts are cut at the shard's size; the exact ones are made by the finalizer.
+ */
+export async function listProgress(bucket: Bucket, tenant: string, id: string): Promise<Map<number, ShardProgress>> {
+  const progress = new Map<number, ShardProgress>();
+  for await (const { key } of bucket.list(layout.batch.parts(tenant, id))) {
+    const part = parsePart(key);
+    if (part === null) continue;
+    const shard = progress.get(part.shard) ?? { completed: 0, failed: 0, done: false };
+    shard.completed += part.completed;
+    shard.failed += part.failed;
+    shard.done ||= part.last;
+    progress.set(part.shard, shard);
+  }
+  return progress;
+}
+
+/** Sums progress over a plan. `completed + failed` never passes the plan's total. */
+export function sumProgress(
+  plan: PlanFact,
+  progress: Map<number, ShardProgress>,
+): { completed: number; failed: number } {
+  const sum = { completed: 0, failed: 0 };
+  for (const { shard, items } of plan.shards) {
+    const p = progress.get(shard);
+    if (p === undefined) continue;
+    const completed = Math.min(p.completed, items);
+    sum.completed += completed;
+    sum.failed += Math.min(p.failed, items - completed);
+  }
+  return sum;
+}
+
+export type { PartName };

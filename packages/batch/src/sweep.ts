@@ -1,0 +1,21 @@
+import { type Bucket, layout } from '@batchmill/bucket';
+import { sweepFiles } from '@batchmill/files';
+import type { Queues } from '@batchmill/queue';
+
+/**
+ * The safety net under every trigger: makes each open batch be looked at, and deletes files that have expired. Whatever
+ * the queue lost, forgot or never knew, this finds it in the bucket.
+ *
+ * @returns how many batches are open.
+ */
+export async function sweep(bucket: Bucket, queues: Pick<Queues, 'triggerReconcile'>): Promise<{ open: number }> {
+  let open = 0;
+  for await (const { key } of bucket.list(layout.batch.openPrefix)) {
+    const [batchId, tenant] = key.slice(layout.batch.openPrefix.length).split('/');
+    if (batchId === undefined || tenant === undefined) continue;
+    open++;
+    await queues.triggerReconcile({ tenant, batchId });
+  }
+  await sweepFiles(bucket, Date.now());
+  return { open };
+}
