@@ -1,0 +1,144 @@
+import { type Bucket, layout } from '@batchmill/bucket';
+import { FileObject, type FilePurpose, idTime, newId, RequestError } from '@batchmill/contract';
+
+const DAY = 86_400;
+
+/** How long content may wait for its meta.json before the sweep takes it for the rest of a crash. Seconds. */
+export const STAGED_SECONDS = DAY;
+
+/** Files of purpose `batch` live this long unless told otherwise. Seconds. */
+export const BATCH_FILE_SECONDS = 30 * DAY;
+
+export interface FileDetails {
+  filename: string;
+  purpose: FilePurpose;
+  /** Unix seconds. Default: `secondsToLive`, else 30 days after creation for purpose `batch`, else never. */
+  expiresAt?: number;
+  /** The same, counted from the file's creation. */
+  secondsToLive?: number;
+}
+
+/** Content that is in the bucket, and that nobody can see before `publish`. */
+export interface StagedFile {
+  id: string;
+  bytes: number;
+  /** Unix seconds. */
+  createdAt: number;
+  publish(details: FileDetails): Promise<FileObject>;
+  /** Removes the content again. */
+  discard(): Promise<void>;
+}
+
+export interface StageOptions {
+  /** Default: a new id. */
+  id?: string;
+  /** Content over this size is refused with status 413 as soon as the limit is passed. */
+  maxBytes?: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * Writes content to the bucket in flat memory, before it is known what the file is called or for. If the source throws,
+ * the signal aborts or `maxBytes` is passed, nothing is left and the error is thrown on.
+ */
+export function stageFile(
+  bucket: Bucket,
+  tenant: string,
+  source: AsyncIterable<Uint8Array>,
+  options: StageOptions = {},
+): Promise<StagedFile> {
+  const bounded = options.maxBytes === undefined ? source : atMost(source, options.maxBytes);
+  return stageBy(bucket, tenant, options.id ?? newId('file-'), (key) =>
+    bucket.write(key, bounded, options.signal === undefined ? {} : { signal: options.signal }),
+  );
+}
+
+/** `stageFile` for content that `write` puts at the key in its own way. */
+export async function stageBy(
+  bucket: Bucket,
+  tenant: string,
+  id: string,
+  write: (key: string) => Promise<{ bytes: number }>,
+): Promise<StagedFile> {
+  const createdAt = createdSeconds(id);
+  // Written first: whatever happens from here on, the sweep will find content that was never published.
+  const marker = layout.file.expires(Math.floor(Date.now() / 1000) + STAGED_SECONDS, tenant, id);
+  await bucket.put(marker, '');
+  const discard = async () => {
+    await bucket.delete(layout.file.content(tenant, id));
+    await bucket.delete(marker);
+  };
+  let bytes: number;
+  try {
+    bytes = (await write(layout.file.content(tenant, id))).bytes;
+  } catch (error) {
+    await bucket.delete(marker).catch(() => {});
+    throw error;
+  }
+  return {
+    id,
+    bytes,
+    createdAt,
+    publish: async (details) => {
+      const file = await publishFile(bucket, tenant, { id, bytes, ...details });
+      await bucket.delete(marker);
+      return file;
+    },
+    discard,
+  };
+}
+
+/**
+ * Makes content that is there visible: first its expiry, so that no crash can make the file immortal, then meta.json,
+ * from which moment the file exists, then the entry that lists it. May be repeated.
+ */
+export async function publishFile(
+  bucket: Bucket,
+  tenant: string,
+  details: FileDetails & { id: string; bytes: number },
+): Promise<FileObject> {
+  const createdAt = createdSeconds(details.id);
+  const seconds = details.secondsToLive ?? (details.purpose === 'batch' ? BATCH_FILE_SECONDS : undefined);
+  const expiresAt = details.expiresAt ?? (seconds === undefined ? undefined : createdAt + seconds);
+  const file: FileObject = {
+    id: details.id,
+    object: 'file',
+    bytes: details.bytes,
+    created_at: createdAt,
+    filename: details.filename,
+    purpose: details.purpose,
+    status: 'processed',
+    ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
+  };
+  if (expiresAt !== undefined) await bucket.put(layout.file.expires(expiresAt, tenant, file.id), '');
+  await bucket.put(layout.file.meta(tenant, file.id), JSON.stringify(file));
+  await bucket.put(layout.file.index(tenant, file.id), '');
+  return file;
+}
+
+/** meta.json, expired or not. */
+export async function readMeta(bucket: Bucket, tenant: string, id: string): Promise<FileObject | null> {
+  const bytes = await bucket.get(layout.file.meta(tenant, id));
+  return bytes === null ? null : FileObject.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+}
+
+/** Passes the source on and throws status 413 once it is longer than `max` bytes. */
+export async function* atMost(source: AsyncIterable<Uint8Array>, max: number): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of source) {
+    bytes += chunk.byteLength;
+    if (bytes > max) throw tooLarge(max);
+    yield chunk;
+  }
+}
+
+/** What a file over the limit is answered with. */
+export function tooLarge(max: number): RequestError {
+  return new RequestError(413, `The data is larger than the ${max} bytes allowed.`, { code: 'content_too_large' });
+}
+
+function createdSeconds(id: string): number {
+  const ms = idTime(id);
+  if (ms === null) throw new Error(`not a file id: ${id}`);
+  return Math.floor(ms / 1000);
+}
