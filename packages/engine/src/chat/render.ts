@@ -40,7 +40,16 @@ export interface RenderedPrompt {
  * @throws EngineError `bad_request` when the template refuses the conversation, `unsupported` when it has no tools.
  */
 export function renderPrompt(template: string, request: PromptRequest, options: RenderOptions): RenderedPrompt {
-  const chat = chatTemplate(template);
+  try {
+    return render(chatTemplate(template), request, options);
+  } catch (error) {
+    if (error instanceof EngineError) throw error;
+    // Schemas and arguments nested thousands deep end here, out of stack.
+    throw new EngineError('bad_request', `The conversation cannot be rendered: ${message(error)}`, error);
+  }
+}
+
+function render(chat: ChatTemplate, request: PromptRequest, options: RenderOptions): RenderedPrompt {
   const guard = controlTokenGuard(options.controlTokens, options.mediaMarker);
   const { messages, media } = templateMessages(request.messages, chat, guard, options.mediaMarker);
   const choice = request.toolChoice ?? 'auto';
@@ -96,8 +105,15 @@ function renderLeniently(
       refusal ??= error;
     }
   }
-  const reason = refusal instanceof Error ? refusal.message : String(refusal);
-  throw new EngineError('bad_request', `The model's chat template refuses this conversation: ${reason}`, refusal);
+  throw new EngineError(
+    'bad_request',
+    `The model's chat template refuses this conversation: ${message(refusal)}`,
+    refusal,
+  );
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The beginning of a tool call, put into the model's mouth when a call is required. */

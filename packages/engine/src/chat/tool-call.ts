@@ -39,16 +39,19 @@ export function readGemmaCall(text: string, start: number): ReadCall | null {
 export function readJsonCall(text: string, start: number): ReadCall | null {
   return attempt(text, start, (reader) => {
     reader.space();
-    if (text[reader.at] !== '{') throw new BrokenCall();
-    const value: unknown = JSON.parse(reader.object(0));
-    if (typeof value !== 'object' || value === null || !('name' in value) || typeof value.name !== 'string')
-      return null;
-    const given = 'arguments' in value ? value.arguments : 'parameters' in value ? value.parameters : {};
-    const parsed: unknown = typeof given === 'string' ? JSON.parse(given) : given;
-    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
-    return { name: value.name, arguments: JSON.stringify(parsed), end: reader.at };
+    const members = new Map(reader.members(0));
+    const name: unknown = JSON.parse(members.get('name') ?? 'null');
+    let given = members.get('arguments') ?? members.get('parameters') ?? '{}';
+    // Some models write the arguments as a string of JSON.
+    if (given.startsWith('"')) given = new Reader(String(JSON.parse(given)), 0).object(0);
+    // A member with no place in a call would be lost: such a call stays in the text.
+    const known = [...members.keys()].every((key) => CALL_MEMBERS.has(key));
+    if (typeof name !== 'string' || !given.startsWith('{') || !known) return null;
+    return { name, arguments: given, end: reader.at };
   });
 }
+
+const CALL_MEMBERS = new Set(['name', 'arguments', 'parameters', 'id', 'type']);
 
 function attempt(text: string, start: number, read: (reader: Reader) => ReadCall | null): ReadCall | null {
   try {
@@ -70,13 +73,19 @@ class Reader {
   }
 
   object(depth: number): string {
-    const members = this.list('{', '}', depth, () => {
+    return `{${this.members(depth)
+      .map(([key, value]) => `${JSON.stringify(key)}:${value}`)
+      .join(',')}}`;
+  }
+
+  /** An object's keys, each with the JSON text of its value. */
+  members(depth: number): [string, string][] {
+    return this.list('{', '}', depth, () => {
       const key = this.key();
       this.space();
       if (!this.take(':')) throw new BrokenCall();
-      return `${JSON.stringify(key)}:${this.value(depth + 1)}`;
+      return [key, this.value(depth + 1)];
     });
-    return `{${members.join(',')}}`;
   }
 
   space(): void {
@@ -97,9 +106,9 @@ class Reader {
     return JSON.stringify(word);
   }
 
-  private list(open: string, close: string, depth: number, item: () => string): string[] {
+  private list<T>(open: string, close: string, depth: number, item: () => T): T[] {
     if (depth > DEEPEST || !this.take(open)) throw new BrokenCall();
-    const items: string[] = [];
+    const items: T[] = [];
     for (;;) {
       this.space();
       if (this.take(close)) return items;
