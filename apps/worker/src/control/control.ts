@@ -1,0 +1,54 @@
+import { type PlanLimits, reconcile, sweep } from '@batchmill/batch';
+import type { Bucket } from '@batchmill/bucket';
+import type { Queues } from '@batchmill/queue';
+import type { Logger } from '@batchmill/telemetry';
+
+export interface ControlOptions {
+  bucket: Bucket;
+  queues: Queues;
+  limits: PlanLimits;
+  sweepIntervalMs: number;
+  lockMs: number;
+  log: Logger;
+}
+
+/** Batches looked at side by side by one control worker. */
+const CONCURRENCY = 4;
+
+/**
+ * The control role: reconciles batches as they are triggered, and sweeps. Any number of control workers may run: a batch is
+ * looked at by one of them at a time. Needs no GPU and no model.
+ */
+export async function startControl(options: ControlOptions): Promise<{ close(): Promise<void> }> {
+  const { bucket, queues, limits, log, lockMs } = options;
+  const onError = (error: Error) => log.warn({ err: error }, 'queue');
+  const reconciles = queues.consumeReconcile(
+    async ({ tenant, batchId }) => {
+      const start = performance.now();
+      try {
+        const step = await reconcile({ bucket, queues, limits }, tenant, batchId);
+        log.debug({ batch: batchId, step, ms: Math.round(performance.now() - start) }, 'reconciled');
+        if (step === 'ended' || step === 'failed') log.info({ batch: batchId, step }, 'batch ended');
+      } catch (error) {
+        log.error({ err: error, batch: batchId }, 'reconcile failed; the sweep will try again');
+        throw error;
+      }
+    },
+    { concurrency: CONCURRENCY, lockMs, onError },
+  );
+  const sweeps = queues.consumeSweep(
+    async () => {
+      const { open } = await sweep(bucket, queues);
+      log.debug({ open }, 'swept');
+    },
+    { lockMs, onError },
+  );
+  await queues.scheduleSweep(options.sweepIntervalMs);
+  // At once as well: after a restart, open batches go on without waiting for the first round.
+  await sweep(bucket, queues);
+  return {
+    close: async () => {
+      await Promise.all([reconciles.close(), sweeps.close()]);
+    },
+  };
+}

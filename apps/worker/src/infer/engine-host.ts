@@ -1,0 +1,104 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Capabilities, type Engine, EngineError, type GenerateRequest, type Generation } from '@batchmill/engine';
+import type { Logger } from '@batchmill/telemetry';
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 30_000;
+
+/**
+ * Keeps one engine process alive: when it dies, another is started, after a pause that grows while it keeps dying.
+ * Requests that were in flight have failed with `engine_died` by then; ones that come meanwhile wait.
+ */
+export class EngineHost {
+  readonly #start: () => Promise<Engine>;
+  readonly #log: Logger;
+  #engine: Promise<Engine>;
+  #capabilities: Capabilities;
+  #closed = false;
+  /** How often it died since we started, for metrics. */
+  deaths = 0;
+
+  private constructor(start: () => Promise<Engine>, log: Logger, engine: Engine) {
+    this.#start = start;
+    this.#log = log;
+    this.#capabilities = engine.capabilities;
+    this.#engine = Promise.resolve(engine);
+    this.#watch(engine);
+  }
+
+  /** Starts the first engine. Throws its EngineError if it cannot start: a wrong model is to be told at once. */
+  static async open(start: () => Promise<Engine>, log: Logger): Promise<EngineHost> {
+    return new EngineHost(start, log, await start());
+  }
+
+  get capabilities(): Capabilities {
+    return this.#capabilities;
+  }
+
+  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+    const engine = await abortable(this.#engine, signal);
+    return engine.generate(request, signal);
+  }
+
+  /** Throws if the engine is down or does not answer. */
+  async health(): Promise<void> {
+    const up = await Promise.race([this.#engine, sleep(0).then(() => null)]);
+    if (up === null) throw new EngineError('engine_died', 'the engine is being restarted');
+    await up.health();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const engine = await Promise.race([this.#engine, sleep(0).then(() => null)]);
+    await engine?.close();
+  }
+
+  #watch(engine: Engine): void {
+    void engine.ended.then((death) => {
+      if (death === null || this.#closed) return;
+      this.deaths++;
+      this.#log.error(
+        { code: death.code, signal: death.signal, stderr: death.stderr },
+        'the engine died; restarting it',
+      );
+      this.#engine = this.#restart();
+      // Whoever waits for it hears of a failure; without a waiter it must not count as unhandled.
+      this.#engine.catch(() => {});
+    });
+  }
+
+  async #restart(): Promise<Engine> {
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      await sleep(pause);
+      if (this.#closed) throw new EngineError('engine_died', 'the worker is stopping');
+      try {
+        const engine = await this.#start();
+        if (this.#closed) {
+          await engine.close();
+          throw new EngineError('engine_died', 'the worker is stopping');
+        }
+        this.#capabilities = engine.capabilities;
+        this.#watch(engine);
+        this.#log.info({ engine: engine.capabilities.engine }, 'the engine is up again');
+        return engine;
+      } catch (error) {
+        if (this.#closed) throw error;
+        this.#log.error({ err: error, retryInMs: pause * 2 }, 'the engine does not start');
+      }
+    }
+  }
+}
+
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) throw new EngineError('aborted', 'aborted');
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(new EngineError('aborted', 'aborted'));
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

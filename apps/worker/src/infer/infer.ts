@@ -1,0 +1,130 @@
+import type { Bucket } from '@batchmill/bucket';
+import { RequestError } from '@batchmill/contract';
+import type { Engine } from '@batchmill/engine';
+import { getFile, readFile } from '@batchmill/files';
+import { LANES, type Queues } from '@batchmill/queue';
+import type { Filters } from '@batchmill/safety';
+import type { Task } from '@batchmill/tasks';
+import type { Logger } from '@batchmill/telemetry';
+import { EngineHost } from './engine-host.ts';
+import { runShard } from './run-shard.ts';
+import { Slots } from './slots.ts';
+import { Stops } from './stops.ts';
+import { Turns } from './turns.ts';
+
+export interface InferOptions {
+  bucket: Bucket;
+  queues: Queues;
+  /** Starts the engine process; called again when it dies. */
+  startEngine: () => Promise<Engine>;
+  tasks: ReadonlyMap<string, Task>;
+  filters: Filters;
+  /** Reads `s3://` objects for a tenant, inside its allow-list. */
+  readObject: (tenant: string, url: string, maxBytes: number) => Promise<Uint8Array>;
+  log: Logger;
+  itemTimeoutMs: number;
+  partIntervalMs: number;
+  stopGraceMs: number;
+  lockMs: number;
+}
+
+export interface InferWorker {
+  readonly engine: EngineHost;
+  /** Slots in use and items waiting for one. */
+  load(): { busy: number; waiting: number; slots: number };
+  /**
+   * Takes no further items, lets the running ones finish for `stopGraceMs`, writes what is finished, ends the engine.
+   * What is left goes back to the queue by itself.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * The infer role: takes shards of both lanes and runs their items through one engine. The engine is up before the first
+ * shard is taken, so a worker that cannot serve takes no work.
+ */
+export async function startInfer(options: InferOptions): Promise<InferWorker> {
+  const { bucket, queues, log } = options;
+  const engine = await EngineHost.open(options.startEngine, log);
+  const { slots: size, model } = engine.capabilities;
+  const slots = new Slots(size);
+  // Enough items in preparation that a slot that falls free finds the next one ready.
+  const turns = new Turns(2 * size + 2);
+  const admit = new AbortController();
+  const run = new AbortController();
+  const deps = {
+    bucket,
+    engine,
+    slots,
+    turns,
+    stops: new Stops(bucket),
+    tasks: options.tasks,
+    filters: options.filters,
+    itemTimeoutMs: options.itemTimeoutMs,
+    partIntervalMs: options.partIntervalMs,
+    models: [model],
+    log,
+    reads: (tenant: string) => ({
+      readFile: (id: string, maxBytes: number) => readWhole(bucket, tenant, id, maxBytes),
+      readObject: (url: string, maxBytes: number) => options.readObject(tenant, url, maxBytes),
+    }),
+  };
+  const trigger = (tenant: string, batchId: string, delayMs?: number) =>
+    queues.triggerReconcile({ tenant, batchId }, delayMs).catch((error: unknown) => {
+      log.warn({ err: error, batch: batchId }, 'reconcile could not be triggered; the sweep will');
+    });
+
+  const consumers = LANES.map((lane) => {
+    const failed = new Set<string>();
+    const key = (job: { batchId: string; shard: number }) => `${job.batchId}.${job.shard}`;
+    return queues.consumeShards(
+      lane,
+      async (job) => {
+        try {
+          await runShard(deps, job, { admit: admit.signal, run: run.signal });
+        } catch (error) {
+          failed.add(key(job));
+          log.error({ err: error, batch: job.batchId, shard: job.shard }, 'a shard failed; it will be queued again');
+          throw error;
+        }
+      },
+      {
+        // Shards may hold one item each: there must be enough of them to fill the slots.
+        concurrency: size + 2,
+        lockMs: options.lockMs,
+        onError: (error) => log.warn({ err: error, lane }, 'queue'),
+        onSettled: (job) => {
+          // A shard that failed comes back after a pause: what broke it, a bucket that is away, may need a while.
+          void trigger(job.tenant, job.batchId, failed.delete(key(job)) ? 2_000 : undefined);
+        },
+      },
+    );
+  });
+  log.info({ engine: engine.capabilities.engine, model, slots: size }, 'ready for items');
+
+  return {
+    engine,
+    load: () => ({ busy: slots.busy, waiting: slots.waiting, slots: size }),
+    close: async () => {
+      admit.abort(new Error('the worker is stopping'));
+      const grace = setTimeout(() => run.abort(new Error('the worker is stopping')), options.stopGraceMs);
+      await Promise.all(consumers.map((c) => c.close()));
+      clearTimeout(grace);
+      await engine.close();
+    },
+  };
+}
+
+async function readWhole(bucket: Bucket, tenant: string, id: string, maxBytes: number): Promise<Uint8Array | null> {
+  const file = await getFile(bucket, tenant, id);
+  if (file === null) return null;
+  if (file.bytes > maxBytes)
+    throw new RequestError(400, `The file ${id} has ${file.bytes} bytes; at most ${maxBytes} are read for one item.`, {
+      code: 'file_too_large',
+    });
+  const stream = await readFile(bucket, tenant, id);
+  if (stream === null) return null;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import { PartWriter, readFinished, readShard } from '@batchmill/batch';
+import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
+import type { ShardJob } from '@batchmill/queue';
+import { Parts } from './parts.ts';
+import { type ItemDeps, ItemInterrupted, type ItemScope, runItem } from './run-item.ts';
+import type { Stops } from './stops.ts';
+import type { Turns } from './turns.ts';
+
+export interface ShardDeps extends ItemDeps {
+  bucket: Bucket;
+  turns: Turns;
+  stops: Stops;
+  partIntervalMs: number;
+  /** What items may read, by tenant. */
+  reads(tenant: string): Pick<ItemScope, 'readFile' | 'readObject'>;
+  models: readonly string[];
+}
+
+/** When this worker stops: first no further items, later the running ones too. */
+export interface StopSignals {
+  admit: AbortSignal;
+  run: AbortSignal;
+}
+
+/**
+ * Runs what is left of one shard. Safe to run again, and to run twice at once: items that have results are not run, and
+ * results go into parts of this run's own. When it returns, every result it made is in the bucket.
+ */
+export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals): Promise<void> {
+  const { bucket } = deps;
+  const { tenant, batchId, shard } = job;
+  const finished = await readFinished(bucket, tenant, batchId, shard);
+  if (finished.done) return;
+  let items: Awaited<ReturnType<typeof readShard>>;
+  try {
+    items = await readShard(bucket, tenant, batchId, shard);
+  } catch (error) {
+    // The batch has ended and was cleared up: a job that outlived it has nothing to do.
+    if (error instanceof ObjectMissingError) return;
+    throw error;
+  }
+  const todo = items.filter((item) => !finished.positions.has(item.position));
+  const writer = new PartWriter(bucket, { tenant, id: batchId, shard, writer: randomBytes(6).toString('hex') });
+  const parts = new Parts(writer, deps.partIntervalMs, deps.log);
+  const stopped = deps.stops.watch(tenant, batchId);
+  const admit = AbortSignal.any([stopped.signal, stop.admit]);
+  const scope: ItemScope = {
+    tenant,
+    batchId,
+    models: deps.models,
+    ...deps.reads(tenant),
+    signal: AbortSignal.any([stopped.signal, stop.run]),
+  };
+
+  const runOne = async (item: (typeof todo)[number]): Promise<boolean> => {
+    let done: () => void;
+    try {
+      done = await deps.turns.take(batchId, admit);
+    } catch {
+      return false;
+    }
+    try {
+      parts.add(await runItem(deps, scope, item));
+      return true;
+    } catch (error) {
+      if (error instanceof ItemInterrupted) return false;
+      throw error;
+    } finally {
+      done();
+    }
+  };
+  let complete = false;
+  try {
+    const answered = await Promise.all(todo.map(runOne));
+    complete = answered.every((yes) => yes);
+  } finally {
+    stopped.release();
+    await parts.end(complete);
+  }
+}

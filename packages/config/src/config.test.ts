@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { ConfigError, loadConfig } from './config.ts';
+
+test('nothing set gives the embedded defaults on loopback', () => {
+  const config = loadConfig({});
+  expect(config).toMatchObject({ host: '127.0.0.1', port: 8080, queueUrl: null, bucketUrl: null, home: '.batchmill' });
+  expect(config.model.name).toBe('batchmill-test');
+  expect(config.limits.batchItems).toBe(50_000);
+});
+
+test('empty counts as unset', () => {
+  expect(loadConfig({ PORT: '', QUEUE_URL: '' })).toMatchObject({ port: 8080, queueUrl: null });
+});
+
+test('every wrong setting is named, and no value is repeated', () => {
+  const load = () => loadConfig({ PORT: 'eighty', QUEUE_URL: 'amqp://u:hunter2@h', S3_INPUTS: '[', SLOTS: '0' });
+  expect(load).toThrow(ConfigError);
+  for (const name of ['PORT', 'QUEUE_URL', 'S3_INPUTS', 'SLOTS']) expect(load).toThrow(name);
+  expect(load).not.toThrow(/hunter2/);
+});
+
+test.for([
+  ['/models/gemma-4-E2B.Q4_0.gguf', 'gemma-4-E2B.Q4_0'],
+  ['hf:MobiusDevelopment/gemma4-E2B-it-qat-Q4-unsloth-heretic:Q4_0', 'gemma4-E2B-it-qat-Q4-unsloth-heretic'],
+  ['https://example.com/a/b.gguf?download=1', 'b'],
+])('%s is served as %s', ([source, name]) => {
+  expect(loadConfig({ MODEL: source }).model.name).toBe(name);
+});

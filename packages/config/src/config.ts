@@ -1,0 +1,177 @@
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+
+/** The model that ships with the repository, served where none is configured. */
+const SHIPPED = {
+  text: fileURLToPath(new URL('../../../models/test/text.gguf', import.meta.url)),
+  mmproj: fileURLToPath(new URL('../../../models/test/mmproj.gguf', import.meta.url)),
+  name: 'batchmill-test',
+};
+
+const integer = (least: number, most: number) =>
+  z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(least).max(most));
+const MB = 1024 * 1024;
+
+/**
+ * Every setting, from the environment. Empty means unset, as in `.env` files. The comments here are the reference that
+ * `docs/configuration.md` is checked against.
+ */
+const Environment = z.object({
+  /** Where the embedded queue, the embedded bucket and caches of this installation live. */
+  BATCHMILL_HOME: z.string().default('.batchmill'),
+  /** Address the API listens on. Anything but loopback needs an API key: `batchmill keys create`. */
+  HOST: z.string().default('127.0.0.1'),
+  PORT: integer(0, 65_535).default(8080),
+  /** `redis://`, `rediss://`, `postgres://`; unset: an embedded PostgreSQL under BATCHMILL_HOME. */
+  QUEUE_URL: z
+    .url({ protocol: /^(rediss?|postgres(ql)?)$/, error: 'must be a redis://, rediss:// or postgres:// URL' })
+    .optional(),
+  /** `s3://bucket/prefix` or `file:///path`; unset: a folder under BATCHMILL_HOME. */
+  BUCKET_URL: z.url({ protocol: /^(s3|file)$/, error: 'must be an s3:// or file:// URL' }).optional(),
+
+  /** The GGUF to serve: a path, `hf:owner/repo[:quant|/file.gguf]`, `https://…` or `s3://…`. */
+  MODEL: z.string().optional(),
+  /** The GGUF with its vision and audio encoders; same forms. */
+  MMPROJ: z.string().optional(),
+  MODEL_SHA256: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits')
+    .optional(),
+  MMPROJ_SHA256: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits')
+    .optional(),
+  /** The name requests use for it; `default` always works too. */
+  MODEL_NAME: z
+    .string()
+    .regex(/^[\w./:-]{1,200}$/, 'must be 1 to 200 of letters, digits, . _ / : -')
+    .optional(),
+  /** `auto`: llama-server, and node-llama-cpp (text only) where there is none. */
+  ENGINE: z.enum(['auto', 'llama-server', 'node-llama-cpp']).default('auto'),
+  /** Requests the engine answers side by side. */
+  SLOTS: integer(1, 256).default(4),
+  /** Context of one slot in tokens, prompt and answer together. */
+  CONTEXT_TOKENS: integer(256, 1_048_576).default(8192),
+  /** CPU threads of the engine; unset: the cores the cgroup gives. */
+  THREADS: integer(1, 1024).optional(),
+  /** Layers kept on the GPU; unset: as many as fit. */
+  GPU_LAYERS: integer(0, 1000).optional(),
+  /** Most tokens one picture may take, 70 to 1120: more reads smaller print and takes longer. */
+  IMAGE_TOKENS: integer(70, 1120).default(280),
+
+  /** Time one item may take, in seconds. */
+  ITEM_TIMEOUT: integer(1, 7 * 86_400).default(1_800),
+  /** Results in memory are written to the bucket this often, in seconds. */
+  PART_INTERVAL: integer(1, 3_600).default(5),
+  /** On SIGTERM, running items may finish for this long, in seconds. */
+  STOP_GRACE: integer(0, 3_600).default(20),
+  /** Open batches are looked at this often even if nothing happened, in seconds. */
+  SWEEP_INTERVAL: integer(1, 3_600).default(15),
+  /** A worker silent for this long counts as dead and its shards go to others, in seconds. */
+  WORKER_LOCK: integer(2, 3_600).default(30),
+
+  /** Largest uploaded file. */
+  MAX_FILE_MB: integer(1, 1_048_576).default(512),
+  /** Largest input file of a batch. */
+  MAX_BATCH_MB: integer(1, 1_048_576).default(200),
+  /** Most items in a batch. */
+  MAX_BATCH_ITEMS: integer(1, 100_000_000).default(50_000),
+  /** Longest line of an input file. */
+  MAX_LINE_MB: integer(1, 512).default(64),
+
+  /** Personal data in answers (e-mail, phone, card, IBAN): `off`, `redact` or `block`. */
+  PERSONAL_DATA: z.enum(['off', 'redact', 'block']).default('off'),
+  /** Region in which phone numbers without a country code are read, ISO 3166-1 alpha-2. */
+  PHONE_REGION: z
+    .string()
+    .regex(/^[A-Z]{2}$/, 'must be two capital letters')
+    .default('US'),
+  /** Hosts and CIDR ranges that item URLs may reach although they are private, separated by commas. */
+  FETCH_ALLOW: z.string().default(''),
+  /** `1`: item URLs may be http:// too. */
+  FETCH_HTTP: z.enum(['0', '1']).default('0'),
+  /** Which `s3://` prefixes each tenant's items may read, as JSON: `{"acme":["s3://scans/acme/"]}`. `*` is every tenant. */
+  S3_INPUTS: z
+    .string()
+    .default('{}')
+    .transform((text, context) => {
+      try {
+        return z.record(z.string(), z.array(z.string().startsWith('s3://'))).parse(JSON.parse(text));
+      } catch {
+        context.addIssue({ code: 'custom', message: 'must be JSON like {"tenant":["s3://bucket/prefix/"]}' });
+        return z.NEVER;
+      }
+    }),
+});
+
+export type Config = ReturnType<typeof loadConfig>;
+
+/** A setting that makes no sense. `message` names the variable and what it must be. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * Reads the settings.
+ * @throws ConfigError that names every wrong variable, never its value (it may be a secret).
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = Environment.safeParse(set);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new ConfigError(`Wrong settings:\n  ${lines.join('\n  ')}`);
+  }
+  const e = parsed.data;
+  const shipped = e.MODEL === undefined;
+  return {
+    home: e.BATCHMILL_HOME,
+    host: e.HOST,
+    port: e.PORT,
+    queueUrl: e.QUEUE_URL ?? null,
+    bucketUrl: e.BUCKET_URL ?? null,
+    model: {
+      source: e.MODEL ?? SHIPPED.text,
+      mmproj: e.MMPROJ ?? (shipped ? SHIPPED.mmproj : null),
+      sha256: e.MODEL_SHA256 ?? null,
+      mmprojSha256: e.MMPROJ_SHA256 ?? null,
+      name: e.MODEL_NAME ?? (shipped ? SHIPPED.name : modelName(e.MODEL ?? '')),
+    },
+    engine: {
+      kind: e.ENGINE,
+      slots: e.SLOTS,
+      contextTokens: e.CONTEXT_TOKENS,
+      threads: e.THREADS ?? null,
+      gpuLayers: e.GPU_LAYERS ?? null,
+      imageTokens: e.IMAGE_TOKENS,
+    },
+    worker: {
+      itemTimeoutMs: e.ITEM_TIMEOUT * 1000,
+      partIntervalMs: e.PART_INTERVAL * 1000,
+      stopGraceMs: e.STOP_GRACE * 1000,
+      sweepIntervalMs: e.SWEEP_INTERVAL * 1000,
+      lockMs: e.WORKER_LOCK * 1000,
+    },
+    limits: {
+      fileBytes: e.MAX_FILE_MB * MB,
+      batchBytes: e.MAX_BATCH_MB * MB,
+      batchItems: e.MAX_BATCH_ITEMS,
+      lineBytes: e.MAX_LINE_MB * MB,
+    },
+    safety: { personalData: e.PERSONAL_DATA, phoneRegion: e.PHONE_REGION },
+    fetch: {
+      allow: e.FETCH_ALLOW.split(',')
+        .map((s) => s.trim())
+        .filter((s) => s !== ''),
+      http: e.FETCH_HTTP === '1',
+    },
+    s3Inputs: e.S3_INPUTS,
+  };
+}
+
+/** `hf:owner/gemma-4-GGUF:Q4_0` and `/models/gemma-4.Q4_0.gguf` are served as `gemma-4-GGUF` and `gemma-4.Q4_0`. */
+function modelName(source: string): string {
+  const path = source.replace(/^hf:/, '').replace(/[#?].*$/, '');
+  const last = path.split('/').at(-1) ?? path;
+  return last.replace(/:[\w.-]+$/, '').replace(/\.gguf$/i, '') || 'model';
+}
