@@ -1,0 +1,1 @@
+export { type Fetched, type FetchOptions, fetchUrl } from './fetch/fetch-url.ts';
