@@ -37,7 +37,17 @@ export async function readFile(
   range?: { start: number; end?: number },
 ): Promise<AsyncIterable<Uint8Array> | null> {
   const file = await getFile(bucket, tenant, id);
-  return file === null ? null : await bucket.read(layout.file.content(tenant, id), range);
+  return file === null ? null : await readContent(bucket, tenant, file, range);
+}
+
+/** `readFile` of a file that was just looked up; `null` if it was deleted since. */
+export function readContent(
+  bucket: Bucket,
+  tenant: string,
+  file: FileObject,
+  range?: { start: number; end?: number },
+): Promise<AsyncIterable<Uint8Array> | null> {
+  return bucket.read(layout.file.content(tenant, file.id), range);
 }
 
 export interface FileQuery {

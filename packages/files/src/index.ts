@@ -1,4 +1,4 @@
-export { createFile, deleteFile, type FileQuery, getFile, listFiles, readFile } from './files.ts';
+export { createFile, deleteFile, type FileQuery, getFile, listFiles, readContent, readFile } from './files.ts';
 export { type FileDetails, type StagedFile, type StageOptions, stageFile, tooLarge } from './stage.ts';
 export { type Swept, sweepFiles } from './sweep.ts';
 export { UPLOAD_LIMITS, type UploadLimits } from './upload.ts';

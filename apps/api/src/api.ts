@@ -1,0 +1,94 @@
+import type { BatchDeps } from '@batchmill/batch';
+import { invalid } from '@batchmill/contract';
+import { UPLOAD_LIMITS } from '@batchmill/files';
+import { createLogger, type Logger } from '@batchmill/telemetry';
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { cancelBatchRoute } from './batches/cancel.ts';
+import { createBatchRoute } from './batches/create.ts';
+import { getBatchRoute } from './batches/get.ts';
+import { listBatchesRoute } from './batches/list.ts';
+import type { Api, Deps, Env, Limits } from './deps.ts';
+import { docsRoutes } from './docs/page.ts';
+import { fileContentRoute } from './files/content.ts';
+import { createFileRoute } from './files/create.ts';
+import { deleteFileRoute } from './files/delete.ts';
+import { getFileRoute } from './files/get.ts';
+import { listFilesRoute } from './files/list.ts';
+import { healthzRoute } from './health/healthz.ts';
+import { readyzRoute } from './health/readyz.ts';
+import { type Access, authenticate, createAccess } from './http/access.ts';
+import { onError } from './http/errors.ts';
+import { notFound } from './http/not-found.ts';
+import { requestLog } from './http/request-log.ts';
+import { securityHeaders } from './http/security-headers.ts';
+import { getModelRoute } from './models/get.ts';
+import { listModelsRoute } from './models/list.ts';
+import { declareSecurity } from './openapi.ts';
+import { addPartRoute } from './uploads/add-part.ts';
+import { cancelUploadRoute } from './uploads/cancel.ts';
+import { completeUploadRoute } from './uploads/complete.ts';
+import { createUploadRoute } from './uploads/create.ts';
+
+/** 512 MB a file and 1 MB a JSON body; uploads as OpenAI has them. */
+export const LIMITS: Limits = { fileBytes: 512 * 2 ** 20, jsonBytes: 2 ** 20, upload: UPLOAD_LIMITS };
+
+export interface ApiOptions {
+  /** The bucket, and the way a batch is brought to the control worker's attention. */
+  batch: BatchDeps;
+  logger?: Logger;
+  /** Default: `LIMITS`. */
+  limits?: Partial<Limits>;
+  /** Names of the models that are served, for `GET /v1/models`. */
+  models?: readonly string[];
+  /** What `/readyz` asks beside the bucket, by name, e.g. the queue. */
+  checks?: Readonly<Record<string, () => Promise<void>>>;
+  /** Default: by the API keys in the bucket. */
+  access?: Access;
+}
+
+/** The HTTP API as a Hono app. It must be served by `@hono/node-server`: forms are read from the socket. */
+export function createApi(options: ApiOptions): Api {
+  const { bucket } = options.batch;
+  const deps: Deps = {
+    bucket,
+    batch: options.batch,
+    logger: options.logger ?? createLogger('api'),
+    access: options.access ?? createAccess(bucket),
+    limits: { ...LIMITS, ...options.limits },
+    models: options.models ?? [],
+    checks: { bucket: () => bucket.check(), ...options.checks },
+  };
+  const api: Api = new OpenAPIHono<Env>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error);
+    },
+  });
+  api.onError(onError(deps.logger));
+  api.notFound(notFound(api));
+  api.use(requestLog(deps.logger), securityHeaders);
+  api.use('/v1/*', authenticate(deps.access));
+  declareSecurity(api);
+  for (const register of ROUTES) register(api, deps);
+  return api;
+}
+
+const ROUTES = [
+  createFileRoute,
+  listFilesRoute,
+  getFileRoute,
+  deleteFileRoute,
+  fileContentRoute,
+  createUploadRoute,
+  addPartRoute,
+  completeUploadRoute,
+  cancelUploadRoute,
+  createBatchRoute,
+  listBatchesRoute,
+  getBatchRoute,
+  cancelBatchRoute,
+  listModelsRoute,
+  getModelRoute,
+  healthzRoute,
+  readyzRoute,
+  docsRoutes,
+];

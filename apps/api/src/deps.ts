@@ -1,0 +1,42 @@
+import type { BatchDeps } from '@batchmill/batch';
+import type { Bucket } from '@batchmill/bucket';
+import type { UploadLimits } from '@batchmill/files';
+import type { Logger } from '@batchmill/telemetry';
+import type { HttpBindings } from '@hono/node-server';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Access } from './http/access.ts';
+
+/** Sizes in bytes. */
+export interface Limits {
+  /** A file of `POST /v1/files`. */
+  fileBytes: number;
+  /** A JSON body. */
+  jsonBytes: number;
+  /** `POST /v1/uploads` and its parts. */
+  upload: UploadLimits;
+}
+
+/** What the routes work with. */
+export interface Deps {
+  bucket: Bucket;
+  batch: BatchDeps;
+  logger: Logger;
+  access: Access;
+  limits: Limits;
+  /** Names of the models that are served, for `GET /v1/models`. */
+  models: readonly string[];
+  /** What `/readyz` asks, by name. A check that throws says in its message what is wrong. */
+  checks: Readonly<Record<string, () => Promise<void>>>;
+}
+
+export interface Env {
+  Bindings: HttpBindings;
+  Variables: {
+    /** `req_…`, ours: on the response, in the log, and in the message of an unexpected error. */
+    requestId: string;
+    /** Whose bucket keys this request may touch. Set for every route under `/v1`. */
+    tenant: string;
+  };
+}
+
+export type Api = OpenAPIHono<Env>;

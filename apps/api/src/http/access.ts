@@ -1,0 +1,61 @@
+import type { Bucket } from '@batchmill/bucket';
+import { RequestError } from '@batchmill/contract';
+import { anyKeys, createVerifier, KEY_CACHE_MS } from '@batchmill/keys';
+import type { MiddlewareHandler } from 'hono';
+import type { Env } from '../deps.ts';
+import { assertLocalRequest } from './loopback.ts';
+
+/** The tenant of a service that has no API keys. */
+export const DEFAULT_TENANT = 'default';
+
+/** Decides who may use the API. */
+export interface Access {
+  /** True while no API key was ever created: then everybody who can reach the port may use the API. */
+  open(): Promise<boolean>;
+  /** The tenant of an `Authorization` header. @throws RequestError 401 */
+  tenantOf(authorization: string | undefined): Promise<string>;
+}
+
+/** Access by the API keys in the bucket. The first key that is created closes an open service within seconds. */
+export function createAccess(bucket: Bucket): Access {
+  const verifier = createVerifier(bucket);
+  let keyed = false;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  return {
+    open: async () => {
+      if (keyed) return false;
+      if (performance.now() - askedAt > KEY_CACHE_MS) {
+        // Keys are never deleted, so this answer can change in one direction only.
+        keyed = await anyKeys(bucket);
+        askedAt = performance.now();
+      }
+      return !keyed;
+    },
+    tenantOf: async (authorization) => {
+      const key = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+      if (key === undefined) {
+        throw new RequestError(401, "No API key was given. Send it as 'Authorization: Bearer bm_live_…'.", {
+          code: 'missing_api_key',
+        });
+      }
+      const record = await verifier.verify(key);
+      if (record === null) {
+        throw new RequestError(401, 'The API key is wrong, revoked or has expired.', { code: 'invalid_api_key' });
+      }
+      return record.tenant;
+    },
+  };
+}
+
+/** Sets the tenant of a request, or refuses it. */
+export function authenticate(access: Access): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    if (await access.open()) {
+      assertLocalRequest(c.req.header('host'), c.req.header('origin'));
+      c.set('tenant', DEFAULT_TENANT);
+    } else {
+      c.set('tenant', await access.tenantOf(c.req.header('authorization')));
+    }
+    await next();
+  };
+}

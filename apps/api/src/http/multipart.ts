@@ -1,0 +1,135 @@
+import type { IncomingMessage } from 'node:http';
+import { RequestError } from '@batchmill/contract';
+import { tooLarge } from '@batchmill/files';
+import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
+
+/** Room for the fields, part headers and boundaries around a file. */
+const AROUND = 2 ** 20;
+
+const LIMITS = { fields: 16, files: 1, parts: 20, fieldSize: 8_192, headerPairs: 32, headerSize: 16_384 };
+
+export interface FormOptions<T> {
+  /** Name of the one field that is a file. */
+  file: string;
+  /** Largest size of the file in bytes. */
+  maxBytes: number;
+  /** Takes the file's bytes as they come; the request waits for it. */
+  receive: (source: AsyncIterable<Uint8Array>, filename: string) => Promise<T>;
+  /** Called for each other field as it comes, before a file that follows it is read. May throw to refuse the request. */
+  field?: (name: string, value: string) => void;
+  /** Undoes `receive` when the request turns out to be wrong afterwards. */
+  discard: (received: T) => Promise<void>;
+}
+
+export interface Form<T> {
+  /** `null` if the form had no file. */
+  file: { received: T; filename: string } | null;
+  fields: Map<string, string>;
+}
+
+/**
+ * Reads a multipart form (RFC 7578) from the socket in flat memory: the file flows on to `receive` while it is read, in
+ * whichever order the fields come. When this throws, `receive` has ended and nothing of it is left.
+ *
+ * @throws RequestError 400 for what is not such a form, 413 for a file over `maxBytes`, 415 for another content type
+ */
+export async function readForm<T>(incoming: IncomingMessage, options: FormOptions<T>): Promise<Form<T>> {
+  const declared = Number(incoming.headers['content-length'] ?? 0);
+  if (declared > options.maxBytes + AROUND) throw tooLarge(options.maxBytes);
+  const parser = openParser(incoming, options);
+  const fields = new Map<string, string>();
+  const parsed = Promise.withResolvers<void>();
+  let stream: BusboyFileStream | undefined;
+  let file: { receiving: Promise<T>; filename: string } | undefined;
+  let bytes = 0;
+
+  const fail = (error: unknown) => {
+    incoming.unpipe(parser);
+    parsed.reject(error);
+    stream?.destroy(error instanceof Error ? error : new Error(String(error)));
+  };
+  const attempt = (step: () => void) => {
+    try {
+      step();
+    } catch (error) {
+      fail(error);
+    }
+  };
+
+  parser.on('field', (name, value, _nameCut, valueCut) =>
+    attempt(() => {
+      if (name === undefined) throw malformed('a part has no name');
+      if (valueCut) throw malformed(`the field '${name}' is too long`);
+      if (fields.has(name)) throw malformed(`the field '${name}' is given twice`);
+      options.field?.(name, value);
+      fields.set(name, value);
+    }),
+  );
+  parser.on('file', (name, part, filename) => {
+    stream = part;
+    // Errors reach `receive` through its iterator; without a listener a late one would end the process.
+    part.on('error', () => {});
+    part.on('limit', () => fail(tooLarge(options.maxBytes)));
+    if (name !== options.file) return fail(unknownFile(name));
+    const receiving = options.receive(part, filename ?? 'upload');
+    receiving.catch(fail);
+    file = { receiving, filename: filename ?? 'upload' };
+  });
+  for (const limit of ['partsLimit', 'filesLimit', 'fieldsLimit'] as const) {
+    parser.on(limit, () => fail(malformed(`one file and ${LIMITS.fields} fields at most are allowed`)));
+  }
+  parser.on('error', () => fail(malformed('it ends early or is malformed')));
+  parser.on('finish', () => parsed.resolve());
+  incoming.on('error', () => fail(malformed('the connection was closed')));
+  incoming.on('close', () => {
+    if (!incoming.readableEnded) fail(malformed('the connection was closed'));
+  });
+  incoming.on('data', (chunk: Buffer) => {
+    bytes += chunk.byteLength;
+    if (bytes > options.maxBytes + AROUND) fail(tooLarge(options.maxBytes));
+  });
+  incoming.pipe(parser);
+
+  try {
+    await parsed.promise;
+    const received = await file?.receiving;
+    return {
+      fields,
+      file: received === undefined || file === undefined ? null : { received, filename: file.filename },
+    };
+  } catch (error) {
+    const received = await file?.receiving.catch(() => undefined);
+    if (received !== undefined) await options.discard(received);
+    throw error;
+  }
+}
+
+function openParser<T>(incoming: IncomingMessage, options: FormOptions<T>): BusboyInstance {
+  const type = incoming.headers['content-type'] ?? '';
+  if (!/^multipart\/form-data\b/i.test(type)) {
+    throw new RequestError(415, "The body must be a form: send 'Content-Type: multipart/form-data'.", {
+      code: 'unsupported_media_type',
+    });
+  }
+  try {
+    return Busboy({
+      headers: { ...incoming.headers, 'content-type': type },
+      // A file sent without a name is one nevertheless; a named one in another field must not fill the memory.
+      isPartAFile: (name, _type, filename) => name === options.file || filename !== undefined,
+      limits: { ...LIMITS, fileSize: options.maxBytes },
+    });
+  } catch (error) {
+    throw malformed('the boundary is missing from its Content-Type', error);
+  }
+}
+
+function malformed(why: string, cause?: unknown): RequestError {
+  return new RequestError(400, `The multipart form could not be read: ${why}.`, { code: 'invalid_form', cause });
+}
+
+function unknownFile(name: string | undefined): RequestError {
+  return new RequestError(400, `Unknown parameter: '${name ?? ''}' is not expected to be a file.`, {
+    code: 'unknown_parameter',
+    ...(name === undefined ? {} : { param: name }),
+  });
+}

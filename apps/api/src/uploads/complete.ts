@@ -1,0 +1,37 @@
+import { UploadComplete, UploadObject } from '@batchmill/contract';
+import { completeUpload } from '@batchmill/files';
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Api, Deps } from '../deps.ts';
+import { jsonLimit } from '../http/json-limit.ts';
+import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { noUpload } from './errors.ts';
+
+export function completeUploadRoute(api: Api, { bucket, limits }: Deps): void {
+  const route = createRoute({
+    method: 'post',
+    path: '/v1/uploads/{upload_id}/complete',
+    operationId: 'completeUpload',
+    tags: ['Uploads'],
+    summary: 'Join the parts into a file',
+    description: 'May be repeated: the answer is the same file.',
+    middleware: jsonLimit(limits.jsonBytes),
+    request: {
+      params: z.object({ upload_id: z.string() }),
+      body: { required: true, content: { 'application/json': { schema: UploadComplete } } },
+    },
+    responses: {
+      200: json('The completed upload, with its file', UploadObject),
+      ...ANY_ERROR,
+      400: ERROR[400],
+      404: ERROR[404],
+      413: ERROR[413],
+      415: ERROR[415],
+    },
+  });
+  api.openapi(route, async (c) => {
+    const id = c.req.valid('param').upload_id;
+    const upload = await completeUpload(bucket, c.get('tenant'), id, c.req.valid('json'));
+    if (upload === null) throw noUpload(id);
+    return c.json(upload, 200);
+  });
+}
