@@ -1,0 +1,85 @@
+import { createReadStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadConfig } from '@batchmill/config';
+import { createLogger } from '@batchmill/telemetry';
+import type { Command } from 'commander';
+import OpenAI from 'openai';
+import { z } from 'zod';
+import { exitCode, summary, watchBatch } from '../client.ts';
+import { CommandError } from '../errors.ts';
+import { createProgress } from '../progress.ts';
+import { startService } from '../service.ts';
+
+const EXAMPLE = fileURLToPath(new URL('../../../../examples/mixed.jsonl', import.meta.url));
+
+export function demoCommand(program: Command): void {
+  program
+    .command('demo')
+    .description('start everything embedded, run examples/mixed.jsonl (text, image, audio), show the answers')
+    .action(demo);
+}
+
+/** What the demo shows of a line. */
+const Shown = z.object({
+  custom_id: z.string(),
+  response: z
+    .object({
+      status_code: z.number(),
+      body: z.object({
+        choices: z
+          .array(z.object({ message: z.object({ content: z.string().nullable() }), finish_reason: z.string() }))
+          .optional(),
+        usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).optional(),
+        error: z.object({ message: z.string() }).optional(),
+      }),
+    })
+    .nullable(),
+});
+
+async function demo(): Promise<void> {
+  process.env.LOG_LEVEL ??= 'error';
+  const home = await mkdtemp(join(tmpdir(), 'batchmill-demo-'));
+  const config = { ...loadConfig(), home, host: '127.0.0.1', port: 0 };
+  const progress = createProgress();
+  try {
+    const service = await startService({ config, log: createLogger('demo'), onProgress: progress.update });
+    try {
+      if (service.api === null) throw new CommandError('The API did not start.');
+      progress.end(`Batchmill is up at ${service.api.url} with the model ${config.model.name}.`);
+      const client = new OpenAI({ baseURL: `${service.api.url}/v1`, apiKey: 'none' });
+      const file = await client.files.create({ file: createReadStream(EXAMPLE), purpose: 'batch' });
+      process.stderr.write(`Uploaded ${file.filename} (${file.bytes} bytes) as ${file.id}.\n`);
+      const { id } = await client.batches.create({
+        input_file_id: file.id,
+        endpoint: '/v1/chat/completions',
+        completion_window: '24h',
+      });
+      process.stderr.write(`Created ${id}.\n`);
+      const batch = await watchBatch(() => client.batches.retrieve(id), progress, { everyMs: 200 });
+      for (const fileId of [batch.output_file_id, batch.error_file_id]) {
+        if (fileId == null) continue;
+        const text = await (await client.files.content(fileId)).text();
+        for (const line of text.trimEnd().split('\n')) process.stdout.write(`${show(line)}\n`);
+      }
+      process.stderr.write(`${summary(batch)}\n`);
+      process.exitCode = exitCode(batch);
+    } finally {
+      await service.close();
+    }
+  } finally {
+    progress.end();
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+function show(line: string): string {
+  const { custom_id: id, response } = Shown.parse(JSON.parse(line));
+  const answer = response?.body.choices?.[0];
+  const usage = response?.body.usage;
+  if (answer === undefined) return `${id}\n    error: ${response?.body.error?.message ?? 'not run'}`;
+  const tokens = usage === undefined ? '' : `  (${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out)`;
+  return `${id}${tokens}\n    ${JSON.stringify(answer.message.content)}`;
+}

@@ -1,0 +1,63 @@
+import { loadConfig } from '@batchmill/config';
+import { createKey, isLive, listKeys, revokeKey } from '@batchmill/keys';
+import type { Command } from 'commander';
+import { CommandError } from '../errors.ts';
+import { openConfiguredBucket } from '../service.ts';
+
+/** `keys create|list|revoke`: works on the bucket (BUCKET_URL, or the embedded one), with no server running or many. */
+export function keysCommand(program: Command): void {
+  const keys = program.command('keys').description('API keys, kept as hashes in the bucket (BUCKET_URL)');
+
+  keys
+    .command('create')
+    .description('make a key; it is shown this once')
+    .requiredOption('--name <name>', 'what it is for')
+    .option('--tenant <tenant>', 'whose data it opens: tenants never see each other', 'default')
+    .option('--days <n>', 'days until it expires (default: never)')
+    .action(async (options: { name: string; tenant: string; days?: string }) => {
+      const bucket = await openConfiguredBucket(loadConfig());
+      try {
+        const days = options.days === undefined ? null : Number(options.days);
+        if (days !== null && !(days > 0)) throw new CommandError('--days takes a number above 0.');
+        const { key, record } = await createKey(bucket, {
+          tenant: options.tenant,
+          name: options.name,
+          ...(days === null ? {} : { expiresAt: Math.floor(Date.now() / 1000 + days * 86_400) }),
+        });
+        process.stderr.write(`Key ${record.id} for tenant '${record.tenant}'. Keep it: it cannot be shown again.\n`);
+        process.stdout.write(`${key}\n`);
+      } finally {
+        await bucket.close();
+      }
+    });
+
+  keys
+    .command('list')
+    .description('keys and their state')
+    .action(async () => {
+      const bucket = await openConfiguredBucket(loadConfig());
+      try {
+        for (const key of await listKeys(bucket)) {
+          const state = key.revoked_at !== null ? 'revoked' : isLive(key) ? 'live' : 'expired';
+          process.stdout.write(`${key.id}  ${state.padEnd(7)}  ${key.tenant}  …${key.hint}  ${key.name}\n`);
+        }
+      } finally {
+        await bucket.close();
+      }
+    });
+
+  keys
+    .command('revoke')
+    .description('make a key useless; servers notice within seconds')
+    .argument('<key-id>')
+    .action(async (id: string) => {
+      const bucket = await openConfiguredBucket(loadConfig());
+      try {
+        const record = await revokeKey(bucket, id);
+        if (record === null) throw new CommandError(`There is no key '${id}'. See: batchmill keys list`);
+        process.stderr.write(`Key ${id} is revoked.\n`);
+      } finally {
+        await bucket.close();
+      }
+    });
+}

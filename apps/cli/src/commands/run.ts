@@ -1,0 +1,107 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { cancelBatch, createBatch, getBatch } from '@batchmill/batch';
+import type { Bucket } from '@batchmill/bucket';
+import { loadConfig } from '@batchmill/config';
+import { BatchCreate, invalid } from '@batchmill/contract';
+import { createFile, readFile } from '@batchmill/files';
+import { createLogger } from '@batchmill/telemetry';
+import type { Command } from 'commander';
+import { exitCode, summary, watchBatch } from '../client.ts';
+import { CommandError } from '../errors.ts';
+import { createProgress } from '../progress.ts';
+import { startService } from '../service.ts';
+import { onStopSignal } from '../signals.ts';
+
+interface RunOptions {
+  output: string;
+  errors?: string;
+  endpoint: string;
+  window: string;
+}
+
+export function runCommand(program: Command): void {
+  program
+    .command('run')
+    .description('run one batch from file to file, the whole service inside this process')
+    .argument('<input.jsonl>', 'lines of {"custom_id","method":"POST","url","body"}')
+    .requiredOption('-o, --output <file>', 'where the answers go')
+    .option('-e, --errors <file>', 'where error lines go (default: <output>.errors.jsonl, if there are any)')
+    .option('--endpoint <url>', 'endpoint of all lines', '/v1/chat/completions')
+    .option('--window <time>', 'completion window', '24h')
+    .action(run);
+}
+
+const TENANT = 'default';
+
+async function run(input: string, options: RunOptions): Promise<void> {
+  const info = await stat(input).catch(() => null);
+  if (info === null || !info.isFile()) throw new CommandError(`There is no file '${input}'.`);
+  // A home of its own: what people have under .batchmill is not touched, and nothing is left behind.
+  const home = await mkdtemp(join(tmpdir(), 'batchmill-run-'));
+  const config = { ...loadConfig(), home };
+  const progress = createProgress();
+  process.env.LOG_LEVEL ??= 'warn';
+  let code = 1;
+  try {
+    const service = await startService({
+      config,
+      log: createLogger('batchmill'),
+      api: false,
+      onProgress: progress.update,
+    });
+    try {
+      const { bucket, batch: deps } = service;
+      progress.update('reading the input');
+      const file = await createFile(bucket, TENANT, {
+        filename: basename(input),
+        purpose: 'batch',
+        source: createReadStream(input),
+      });
+      const request = BatchCreate.safeParse({
+        input_file_id: file.id,
+        endpoint: options.endpoint,
+        completion_window: options.window,
+      });
+      if (!request.success) throw new CommandError(invalid(request.error).message);
+      const { id } = await createBatch(deps, TENANT, request.data);
+      const unlisten = onStopSignal(() => {
+        progress.end('Cancelling: what is finished will be written. Press Ctrl-C again to drop it.');
+        void cancelBatch(deps, TENANT, id).catch(() => {});
+      });
+      const batch = await watchBatch(
+        async () => {
+          const view = await getBatch(deps, TENANT, id);
+          if (view === null) throw new CommandError(`Batch ${id} has vanished from the bucket.`);
+          return view;
+        },
+        progress,
+        { everyMs: 200 },
+      );
+      unlisten();
+      await save(bucket, batch.output_file_id, options.output);
+      const errors = options.errors ?? `${options.output}.errors.jsonl`;
+      await save(bucket, batch.error_file_id, errors);
+      process.stderr.write(`${summary(batch)}\n`);
+      if (batch.output_file_id != null) process.stderr.write(`  answers  ${options.output}\n`);
+      if (batch.error_file_id != null) process.stderr.write(`  errors   ${errors}\n`);
+      code = exitCode(batch);
+    } finally {
+      await service.close();
+    }
+  } finally {
+    progress.end();
+    await rm(home, { recursive: true, force: true });
+  }
+  process.exitCode = code;
+}
+
+async function save(bucket: Bucket, id: string | null | undefined, path: string): Promise<void> {
+  if (id == null) return;
+  const stream = await readFile(bucket, TENANT, id);
+  if (stream === null) throw new CommandError(`The result file ${id} has vanished from the bucket.`);
+  await pipeline(stream, createWriteStream(path));
+}

@@ -1,0 +1,81 @@
+/** What people see while something takes long: one line redrawn on a terminal, a line now and then elsewhere. */
+export interface Progress {
+  update(message: string, done?: number, total?: number): void;
+  /** Ends the line. */
+  end(message?: string): void;
+}
+
+const WIDTH = 28;
+/** Where there is no terminal (CI, a log), a line at most this often, and whenever the message changes. */
+const PLAIN_EVERY_MS = 5_000;
+
+export function createProgress(out: NodeJS.WriteStream = process.stderr): Progress {
+  let lastMessage = '';
+  let lastTime = 0;
+  let drawn = false;
+  let rate = new Rate();
+  return {
+    update: (message, done, total) => {
+      if (message !== lastMessage) rate = new Rate();
+      const line = render(message, done, total, done === undefined ? null : rate.add(done));
+      if (out.isTTY) {
+        out.write(`\r\x1b[2K${line.slice(0, Math.max(20, (out.columns ?? 100) - 1))}`);
+        drawn = true;
+      } else if (message !== lastMessage || Date.now() - lastTime > PLAIN_EVERY_MS) {
+        out.write(`${line}\n`);
+        lastTime = Date.now();
+      }
+      lastMessage = message;
+    },
+    end: (message) => {
+      if (drawn) out.write('\r\x1b[2K');
+      if (message !== undefined) out.write(`${message}\n`);
+      drawn = false;
+      lastMessage = '';
+    },
+  };
+}
+
+/** `message  ███████░░░  70 %  700/1000  35/s  9 s left` with what is known of it. */
+export function render(message: string, done?: number, total?: number, perSecond: number | null = null): string {
+  if (done === undefined || total === undefined || total === 0) return message;
+  const share = Math.min(1, done / total);
+  const full = Math.round(share * WIDTH);
+  const parts = [
+    message,
+    '█'.repeat(full) + '░'.repeat(WIDTH - full),
+    `${Math.floor(share * 100)} %`,
+    `${count(done)}/${count(total)}`,
+  ];
+  if (perSecond !== null && perSecond > 0) {
+    parts.push(`${perSecond >= 10 ? count(Math.round(perSecond)) : perSecond.toFixed(1)}/s`);
+    if (done < total) parts.push(`${duration((total - done) / perSecond)} left`);
+  }
+  return parts.join('  ');
+}
+
+/** `42 s`, `3 min 5 s`, `2 h 10 min`. */
+export function duration(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+}
+
+function count(n: number): string {
+  return n < 1e6 ? String(n) : `${(n / 1e6).toFixed(1)}M`;
+}
+
+/** Speed over the last half minute. */
+class Rate {
+  readonly #seen: { at: number; done: number }[] = [];
+
+  add(done: number): number | null {
+    const at = Date.now();
+    this.#seen.push({ at, done });
+    while (this.#seen.length > 2 && at - (this.#seen[0]?.at ?? at) > 30_000) this.#seen.shift();
+    const first = this.#seen[0];
+    if (first === undefined || at - first.at < 500) return null;
+    return ((done - first.done) * 1000) / (at - first.at);
+  }
+}

@@ -1,0 +1,95 @@
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type ApiServer, serve } from '@batchmill/api';
+import type { BatchDeps } from '@batchmill/batch';
+import { type Bucket, openBucket } from '@batchmill/bucket';
+import type { Config } from '@batchmill/config';
+import { openQueues, type Queues, startEmbeddedPostgres } from '@batchmill/queue';
+import type { Logger } from '@batchmill/telemetry';
+import { startWorker } from '@batchmill/worker';
+import { lockHome } from './lock.ts';
+
+export interface Service {
+  bucket: Bucket;
+  queues: Queues;
+  batch: BatchDeps;
+  /** `null` if the service was asked for without its API. */
+  api: ApiServer | null;
+  /** Stops everything in order: API, workers, queue, bucket. What is running goes on at the next start. */
+  close(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  config: Config;
+  log: Logger;
+  /** `false`: no HTTP, for work inside this process. */
+  api?: boolean;
+  onProgress?: (message: string, done?: number, total?: number) => void;
+}
+
+/** The bucket the settings name; by default a folder under the home folder. */
+export function openConfiguredBucket(config: Config): Promise<Bucket> {
+  return openBucket(config.bucketUrl ?? pathToFileURL(resolve(config.home, 'bucket')).href);
+}
+
+/**
+ * Everything in one process: API, control and infer, on the configured queue and bucket or the embedded ones. This is what
+ * `npm start`, `npm run demo` and `batchmill run` are made of; a cluster runs the same parts as processes of their own.
+ */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { config, log, onProgress } = options;
+  // Opened one after the other, closed in reverse, also when one of them fails to open.
+  const closers: (() => Promise<void>)[] = [];
+  const close = async () => {
+    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
+  };
+  try {
+    closers.push(await lockHome(config.home));
+    const bucket = await openConfiguredBucket(config);
+    closers.push(() => bucket.close());
+
+    let queueUrl = config.queueUrl;
+    if (queueUrl === null) {
+      onProgress?.('starting the embedded queue');
+      const postgres = await startEmbeddedPostgres(config.home);
+      closers.push(() => postgres.stop());
+      queueUrl = postgres.url;
+    }
+    const queues = await openQueues(queueUrl);
+    closers.push(() => queues.close());
+
+    const batch: BatchDeps = {
+      bucket,
+      trigger: (tenant, batchId) => queues.triggerReconcile({ tenant, batchId }),
+      limits: { inputBytes: config.limits.batchBytes },
+    };
+    const worker = await startWorker({
+      roles: ['control', 'infer'],
+      config,
+      bucket,
+      queues,
+      log,
+      ...(onProgress === undefined ? {} : { onProgress }),
+    });
+    closers.push(() => worker.close());
+
+    let api: ApiServer | null = null;
+    if (options.api !== false) {
+      api = await serve({
+        batch,
+        logger: log,
+        host: config.host,
+        port: config.port,
+        models: [config.model.name],
+        limits: { fileBytes: config.limits.fileBytes },
+        checks: { queue: () => queues.check(), engine: async () => worker.infer?.engine.health() },
+      });
+      const server = api;
+      closers.push(() => server.close());
+    }
+    return { bucket, queues, batch, api, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,88 @@
+import { createServer } from 'node:http';
+import { parseArgs } from 'node:util';
+import { openBucket } from '@batchmill/bucket';
+import { ConfigError, loadConfig } from '@batchmill/config';
+import { openQueues } from '@batchmill/queue';
+import { createLogger } from '@batchmill/telemetry';
+import { ROLES, type Role, startWorker, type Worker } from './worker.ts';
+
+/**
+ * The worker process: `node apps/worker/src/main.ts --roles control,infer`. Needs BUCKET_URL and QUEUE_URL, since it shares
+ * both with other processes. With `HEALTH_PORT` it answers /healthz and /readyz. SIGTERM stops it without losing anything.
+ */
+const log = createLogger('worker');
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { roles: { type: 'string', default: 'control,infer' } } });
+  const roles = values.roles.split(',').map((name) => {
+    const role = ROLES.find((r) => r === name.trim());
+    if (role === undefined) throw new ConfigError(`--roles: '${name}' is none of ${ROLES.join(', ')}`);
+    return role;
+  });
+  const config = loadConfig();
+  if (config.bucketUrl === null || config.queueUrl === null)
+    throw new ConfigError('Set BUCKET_URL and QUEUE_URL. To run everything in one process instead: npm start');
+  const bucket = await openBucket(config.bucketUrl);
+  const queues = await openQueues(config.queueUrl);
+
+  let worker: Worker | null = null;
+  const health = serveHealth(roles, async () => {
+    await Promise.all([bucket.check(), queues.check()]);
+    if (worker === null) throw new Error('the engine is starting');
+    await worker.infer?.engine.health();
+  });
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    await worker?.close();
+    health?.close();
+    await queues.close();
+    await bucket.close();
+    log.info('stopped');
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => void stop('SIGTERM'));
+  process.on('SIGINT', () => void stop('SIGINT'));
+
+  let said = '';
+  worker = await startWorker({
+    roles,
+    config,
+    bucket,
+    queues,
+    log,
+    onProgress: (message) => {
+      if (message !== said) log.info(message);
+      said = message;
+    },
+  });
+  log.info({ roles }, 'worker is up');
+}
+
+function serveHealth(roles: readonly Role[], ready: () => Promise<void>): { close(): void } | null {
+  const port = Number(process.env.HEALTH_PORT ?? '');
+  if (!Number.isInteger(port) || port <= 0) return null;
+  const server = createServer(async (request, response) => {
+    const answer = (status: number, body: object) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    };
+    if (request.url === '/healthz') return answer(200, { status: 'ok', roles });
+    if (request.url !== '/readyz') return answer(404, { status: 'not found' });
+    await ready().then(
+      () => answer(200, { status: 'ok', roles }),
+      (error: unknown) =>
+        answer(503, { status: 'unavailable', error: error instanceof Error ? error.message : String(error) }),
+    );
+  });
+  server.listen(port);
+  return server;
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+  else log.fatal({ err: error }, 'the worker could not start');
+  process.exit(1);
+});

@@ -1,0 +1,116 @@
+import type { Bucket } from '@batchmill/bucket';
+import { readS3Object } from '@batchmill/bucket';
+import type { Config } from '@batchmill/config';
+import { RequestError } from '@batchmill/contract';
+import { type Engine, startEngine } from '@batchmill/engine';
+import type { Queues } from '@batchmill/queue';
+import { createFilters, personalData } from '@batchmill/safety';
+import { createTasks } from '@batchmill/tasks';
+import type { Logger } from '@batchmill/telemetry';
+import { startControl } from './control/control.ts';
+import { type InferWorker, startInfer } from './infer/infer.ts';
+import { modelFiles } from './model-files.ts';
+
+export const ROLES = ['control', 'infer'] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface WorkerOptions {
+  roles: readonly Role[];
+  config: Config;
+  bucket: Bucket;
+  queues: Queues;
+  log: Logger;
+  /** What takes long at the start: building the engine, downloading and loading a model. `done` of `total`, if known. */
+  onProgress?: (message: string, done?: number, total?: number) => void;
+  /** For benchmarks and tests: an engine of their own in the place of the configured one. */
+  startEngine?: () => Promise<Engine>;
+}
+
+export interface Worker {
+  readonly infer: InferWorker | null;
+  close(): Promise<void>;
+}
+
+/** Starts the roles asked for, control first: it needs no model and is up at once. */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const { config, bucket, queues, log } = options;
+  const control = options.roles.includes('control')
+    ? await startControl({
+        bucket,
+        queues,
+        log,
+        limits: { items: config.limits.batchItems, lineBytes: config.limits.lineBytes },
+        sweepIntervalMs: config.worker.sweepIntervalMs,
+        lockMs: config.worker.lockMs,
+      })
+    : null;
+  try {
+    const infer = options.roles.includes('infer') ? await infers(options) : null;
+    return {
+      infer,
+      close: async () => {
+        await infer?.close();
+        await control?.close();
+      },
+    };
+  } catch (error) {
+    await control?.close();
+    throw error;
+  }
+}
+
+async function infers(options: WorkerOptions): Promise<InferWorker> {
+  const { config, bucket, queues, log } = options;
+  const start = options.startEngine ?? (await configuredEngine(options));
+  const { personalData: mode, phoneRegion } = config.safety;
+  return startInfer({
+    bucket,
+    queues,
+    startEngine: start,
+    tasks: createTasks({
+      imageTokens: config.engine.imageTokens,
+      fetch: { allow: config.fetch.allow, allowHttp: config.fetch.http },
+    }),
+    filters: createFilters(mode === 'off' ? [] : [personalData({ mode, phoneRegion })]),
+    readObject: (tenant, url, maxBytes) => readAllowed(config.s3Inputs, tenant, url, maxBytes),
+    log,
+    itemTimeoutMs: config.worker.itemTimeoutMs,
+    partIntervalMs: config.worker.partIntervalMs,
+    stopGraceMs: config.worker.stopGraceMs,
+    lockMs: config.worker.lockMs,
+  });
+}
+
+async function configuredEngine(options: WorkerOptions): Promise<() => Promise<Engine>> {
+  const { config, log, onProgress } = options;
+  const files = await modelFiles(config, onProgress);
+  return () =>
+    startEngine({
+      kind: config.engine.kind,
+      modelPath: files.model,
+      mmprojPath: files.mmproj,
+      modelName: config.model.name,
+      slots: config.engine.slots,
+      contextTokens: config.engine.contextTokens,
+      imageTokens: config.engine.imageTokens,
+      ...(config.engine.threads === null ? {} : { threads: config.engine.threads }),
+      ...(config.engine.gpuLayers === null ? {} : { gpuLayers: config.engine.gpuLayers }),
+      onProgress: (message, done, total) => onProgress?.(message, done, total),
+      onWarning: (warning) => log.warn(warning),
+    });
+}
+
+/** Reads an `s3://` object if a prefix of the tenant's allow-list, or of everybody's (`*`), covers it. */
+async function readAllowed(
+  allowed: Config['s3Inputs'],
+  tenant: string,
+  url: string,
+  maxBytes: number,
+): Promise<Uint8Array> {
+  const prefixes = [...(allowed[tenant] ?? []), ...(allowed['*'] ?? [])];
+  if (!prefixes.some((prefix) => url.startsWith(prefix)))
+    throw new RequestError(400, `'${url}' is outside the s3:// prefixes this account may read.`, {
+      code: 'url_not_allowed',
+    });
+  return readS3Object(url, maxBytes);
+}
