@@ -6,8 +6,8 @@
  * - a key written is readable and listed as soon as the call returns (strong read-after-write consistency);
  * - `create` lets exactly one of several racing writers win.
  *
- * Keys are `/`-separated segments of `[A-Za-z0-9._=+-]`, at most 900 bytes, no `.` or `..` segment, no leading or
- * trailing slash. Adapters reject any other key with a `BucketKeyError`.
+ * Keys are `/`-separated segments of `[A-Za-z0-9._=+-]`, at most 255 bytes each and 900 in all, no `.` or `..` segment, no
+ * leading or trailing slash, and no key is the beginning of another one up to a slash (a folder cannot hold both). Adapters reject any other key with a `BucketKeyError`.
  */
 export interface Bucket {
   /** The URL this bucket was opened from, without secrets, for logs and readiness messages. */
