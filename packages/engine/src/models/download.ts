@@ -1,0 +1,216 @@
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { readGguf } from '../gguf/index.ts';
+import { EngineError } from '../port.ts';
+import { isCode } from './lock.ts';
+import { type RemoteContent, type RemoteFile, TryAgain } from './remote.ts';
+
+export interface DownloadProgress {
+  /** The file's name: a model may come in several. */
+  file: string;
+  receivedBytes: number;
+  /** Null when the server does not say. */
+  totalBytes: number | null;
+}
+
+export interface DownloadOptions {
+  signal: AbortSignal;
+  onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  /** First pause before another attempt; doubles up to 30 s. 500 unless given. */
+  retryMs?: number | undefined;
+  /** An attempt that gets no byte for so long is given up. 60,000 unless given. */
+  stallMs?: number | undefined;
+}
+
+export interface Downloaded {
+  name: string;
+  size: number;
+  sha256: string;
+}
+
+/** Attempts in a row that bring nothing before giving up. */
+const MOST_ATTEMPTS = 6;
+const LONGEST_PAUSE_MS = 30_000;
+const PROGRESS_MS = 250;
+/** Kept free beside the model. */
+const SPARE_BYTES = 64 << 20;
+
+/** What is known of a half-finished download; stands beside it. */
+const partSchema = z.object({ validator: z.string().nullable(), size: z.number().nullable() });
+type Part = z.infer<typeof partSchema>;
+
+/**
+ * Copies a file into `directory`, going on where an earlier attempt (of this process or another) stopped. The file appears
+ * under its name only whole and checked: size, SHA-256 where known, and a sound GGUF header.
+ * @throws EngineError `model_unusable` with what is wrong, `aborted`.
+ */
+export async function download(remote: RemoteFile, directory: string, options: DownloadOptions): Promise<Downloaded> {
+  const target = join(directory, remote.name);
+  const part = `${target}.part`;
+  let idle = 0;
+  let mismatched = false;
+  for (;;) {
+    const before = await sizeOf(part);
+    try {
+      await fetchPart(remote, part, options);
+      const sha256 = await sha256Of(part, options.signal);
+      if (remote.sha256 === null || sha256 === remote.sha256) return await finish(remote, part, target, sha256);
+      await discard(part);
+      const message = `${remote.label} has the SHA-256 ${sha256}, not ${remote.sha256}`;
+      if (before === 0 || mismatched) {
+        throw new EngineError('model_unusable', `${message}: it is not the file that was meant`);
+      }
+      // What was put together from several attempts may not fit together: once more, from the start.
+      mismatched = true;
+      throw new TryAgain(message);
+    } catch (error) {
+      if (options.signal.aborted) throw new EngineError('aborted', 'The download was stopped', error);
+      if (error instanceof EngineError) throw error;
+      if (isCode(error, 'ENOSPC')) throw new EngineError('model_unusable', `The disk of ${directory} is full`, error);
+      const again = error instanceof TryAgain ? error : new TryAgain(describe(error));
+      idle = (await sizeOf(part)) > before ? 0 : idle + 1;
+      if (again.fromStart) await discard(part);
+      if (idle >= MOST_ATTEMPTS) {
+        throw new EngineError('model_unusable', `${remote.label} cannot be downloaded: ${again.message}`, error);
+      }
+      const pause = Math.min(again.afterMs ?? (options.retryMs ?? 500) * 2 ** idle, LONGEST_PAUSE_MS);
+      await sleep(pause, undefined, { signal: options.signal }).catch(() => {
+        throw new EngineError('aborted', 'The download was stopped');
+      });
+    }
+  }
+}
+
+/** One attempt at the rest of the file. */
+async function fetchPart(remote: RemoteFile, part: string, options: DownloadOptions): Promise<void> {
+  const known = await readPart(part);
+  let have = await sizeOf(part);
+  if (known.size !== null && have === known.size) return;
+  // Without a validator a changed file would go unnoticed, unless its checksum is known.
+  if (known.validator === null && remote.sha256 === null) have = 0;
+
+  const stalled = new AbortController();
+  const signal = AbortSignal.any([options.signal, stalled.signal]);
+  const stall = setTimeout(() => stalled.abort(new TryAgain('no data came')), options.stallMs ?? 60_000);
+  try {
+    const content = await remote.open(have, known.validator, signal);
+    if (content.start !== have && content.start !== 0) throw new TryAgain('the server sent another part of the file');
+    const size = content.size ?? remote.size;
+    checkSize(remote, size);
+    await checkSpace(part, content.start, size);
+    const file = await open(part, content.start === 0 ? 'w' : 'a');
+    try {
+      await writeFile(`${part}.json`, JSON.stringify({ validator: content.validator, size } satisfies Part));
+      await copy(content, size, file, remote, options, stall);
+    } finally {
+      await file.close();
+    }
+    if (size !== null && (await sizeOf(part)) < size) throw new TryAgain('the connection ended early');
+  } catch (error) {
+    throw stalled.signal.aborted ? stalled.signal.reason : error;
+  } finally {
+    clearTimeout(stall);
+  }
+}
+
+async function copy(
+  content: RemoteContent,
+  size: number | null,
+  file: FileHandle,
+  remote: RemoteFile,
+  options: DownloadOptions,
+  stall: NodeJS.Timeout,
+): Promise<void> {
+  let received = content.start;
+  let reported = 0;
+  const report = () => options.onProgress?.({ file: remote.name, receivedBytes: received, totalBytes: size });
+  for await (const chunk of content.body) {
+    stall.refresh();
+    if (size !== null && received + chunk.length > size) throw new TryAgain('the server sent more than it announced');
+    await file.writeFile(chunk);
+    received += chunk.length;
+    if (Date.now() - reported >= PROGRESS_MS) {
+      reported = Date.now();
+      report();
+    }
+  }
+  report();
+}
+
+/** Puts the whole file under its name, if it is a model. */
+async function finish(remote: RemoteFile, part: string, target: string, sha256: string): Promise<Downloaded> {
+  try {
+    readGguf(part);
+  } catch (error) {
+    await discard(part);
+    throw new EngineError('model_unusable', `${remote.label} is no model: ${describe(error)}`, error);
+  }
+  const size = await sizeOf(part);
+  const file = await open(part, 'r+');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(part, target);
+  await rm(`${part}.json`, { force: true });
+  return { name: remote.name, size, sha256 };
+}
+
+function checkSize(remote: RemoteFile, size: number | null): void {
+  if (remote.size !== null && size !== null && size !== remote.size) {
+    throw new EngineError('model_unusable', `${remote.label} has ${size} bytes, not ${remote.size}`);
+  }
+}
+
+async function checkSpace(part: string, have: number, size: number | null): Promise<void> {
+  if (size === null) return;
+  const { bavail, bsize } = await statfs(dirname(part));
+  const needed = size - have + SPARE_BYTES;
+  if (bavail * bsize >= needed) return;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new EngineError(
+    'model_unusable',
+    `${dirname(part)} has ${gigabytes(bavail * bsize)} free, and the model needs ${gigabytes(needed)} more: make room or set another cache folder`,
+  );
+}
+
+export async function sha256Of(path: string, signal: AbortSignal): Promise<string> {
+  const hash: Hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal })) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+async function readPart(part: string): Promise<Part> {
+  try {
+    return partSchema.parse(JSON.parse(await readFile(`${part}.json`, 'utf8')));
+  } catch {
+    // Absent, or cut off by a crash: the part is of no known origin.
+    return { validator: null, size: null };
+  }
+}
+
+async function discard(part: string): Promise<void> {
+  await rm(part, { force: true });
+  await rm(`${part}.json`, { force: true });
+}
+
+/** 0 when there is no such file. */
+export async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return 0;
+    throw error;
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // fetch hides what went wrong in the cause.
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}

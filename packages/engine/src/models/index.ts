@@ -1,0 +1,3 @@
+export type { DownloadProgress } from './download.ts';
+export type { ReadObject } from './remote.ts';
+export { type ResolveOptions, resolveModel } from './resolve.ts';
