@@ -60,7 +60,8 @@ export function createApi(options: ApiOptions): Api {
   };
   const api: Api = new OpenAPIHono<Env>({
     defaultHook: (result) => {
-      if (!result.success) throw invalid(result.error);
+      // `data` is there at run time also when the parse failed: what came in.
+      if (!result.success) throw invalid(result.error, 'data' in result ? result.data : undefined);
     },
   });
   api.onError(onError(deps.logger));

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { ConfigError } from '@batchmill/config';
 import { newId, RequestError } from '@batchmill/contract';
 import { anyKeys } from '@batchmill/keys';
 import { getRequestListener } from '@hono/node-server';
@@ -28,12 +29,12 @@ const MINUTE = 60_000;
 /**
  * Serves the API.
  *
- * @throws Error if the address is not loopback and there is no API key, or if the port cannot be had
+ * @throws ConfigError if the address is not loopback and there is no API key; Error if the port cannot be had
  */
 export async function serve(options: ServeOptions): Promise<ApiServer> {
   const host = options.host ?? '127.0.0.1';
   if (!isLoopback(host) && !(await anyKeys(options.batch.bucket))) {
-    throw new Error(
+    throw new ConfigError(
       `Refusing to listen on ${host}: there is no API key, so anybody who can reach this address could use the service. ` +
         `Create a key with 'batchmill keys create', or listen on 127.0.0.1.`,
     );

@@ -61,9 +61,10 @@ function typeOf(status: number): ErrorType {
 
 /**
  * The first problem of a failed zod parse as a `RequestError` (status 400) that names the parameter.
- * Unknown keys of strict objects become `unknown_parameter`, everything else `invalid_value`.
+ * Unknown keys of strict objects become `unknown_parameter`, everything else `invalid_value`. With the `input` that was
+ * parsed, a required parameter of any type that is not there is called missing (zod says so of some types only).
  */
-export function invalid(error: z.ZodError): RequestError {
+export function invalid(error: z.ZodError, input?: unknown): RequestError {
   const issue = error.issues[0];
   if (issue === undefined) return new RequestError(400, 'The request is not valid.');
   const path = issue.path.map(String);
@@ -73,7 +74,8 @@ export function invalid(error: z.ZodError): RequestError {
   }
   const param = path.join('.');
   const missing =
-    issue.code === 'invalid_type' && issue.input === undefined && /received undefined/.test(issue.message);
+    (issue.code === 'invalid_type' && issue.input === undefined && /received undefined/.test(issue.message)) ||
+    (issue.code === 'invalid_value' && isMissing(input, issue.path));
   if (missing && param !== '')
     return new RequestError(400, `Missing required parameter: '${param}'.`, {
       code: 'missing_required_parameter',
@@ -84,4 +86,14 @@ export function invalid(error: z.ZodError): RequestError {
     code: 'invalid_value',
     ...(param === '' ? {} : { param }),
   });
+}
+
+/** True if there is something at the path's parent, and nothing at the path. */
+function isMissing(input: unknown, path: PropertyKey[]): boolean {
+  let value = input;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return false;
+    value = Reflect.get(value, key);
+  }
+  return value === undefined && input !== undefined;
 }

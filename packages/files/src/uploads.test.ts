@@ -127,8 +127,14 @@ describe('refused with a reason', () => {
     const [a, b] = [await add(upload, 'abc'), await add(upload, 'def')];
     const complete = (part_ids: string[], md5?: string) =>
       completeUpload(bucket, TENANT, upload.id, { part_ids, ...(md5 === undefined ? {} : { md5 }) });
-    await expect(complete([a])).rejects.toMatchObject({ status: 400, message: /3 bytes in all.*created for 6/ });
-    await expect(complete([a, a])).rejects.toMatchObject({ status: 400, message: /named twice/ });
+    await expect(complete([a])).rejects.toMatchObject({
+      status: 400,
+      message: expect.stringMatching(/3 bytes in all.*created for 6/),
+    });
+    await expect(complete([a, a])).rejects.toMatchObject({
+      status: 400,
+      message: expect.stringMatching(/named twice/),
+    });
     await expect(complete([a, 'part_x'])).rejects.toMatchObject({ status: 400, param: 'part_ids' });
     await expect(complete([a, '../ended.json'])).rejects.toMatchObject({ status: 400, param: 'part_ids' });
     await expect(complete([a, b], '0'.repeat(32))).rejects.toMatchObject({ status: 400, param: 'md5' });

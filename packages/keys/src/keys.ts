@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Bucket, layout } from '@batchmill/bucket';
-import { newId } from '@batchmill/contract';
+import { invalid, newId } from '@batchmill/contract';
 import { z } from 'zod';
 import { hashOf, type KeyRecord, parseRecord, Tenant } from './record.ts';
 
@@ -16,10 +16,12 @@ export type KeyCreate = z.input<typeof KeyCreate>;
  * Creates an API key (`bm_live_` and 256 random bits). This is the only time the key itself exists outside the client:
  * the bucket keeps its SHA-256.
  *
- * @throws ZodError if the tenant or the name is not acceptable
+ * @throws RequestError if the tenant or the name is not acceptable
  */
 export async function createKey(bucket: Bucket, input: KeyCreate): Promise<{ key: string; record: KeyRecord }> {
-  const { tenant, name, expiresAt } = KeyCreate.parse(input);
+  const parsed = KeyCreate.safeParse(input);
+  if (!parsed.success) throw invalid(parsed.error);
+  const { tenant, name, expiresAt } = parsed.data;
   const key = `bm_live_${randomBytes(32).toString('base64url')}`;
   const now = Date.now();
   const record: KeyRecord = {

@@ -4,6 +4,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { attachment } from '../http/disposition.ts';
 import { parseRange } from '../http/range.ts';
+import { toStream } from '../http/stream.ts';
 import { ANY_ERROR, ERROR } from '../openapi.ts';
 import { noFile } from './errors.ts';
 
@@ -65,17 +66,7 @@ export function fileContentRoute(api: Api, { bucket, logger }: Deps): void {
     if (c.req.method === 'HEAD') return c.body(null, status, headers);
     const content = await readContent(bucket, tenant, file, range ?? undefined);
     if (content === null) throw noFile(id);
-    const body = logged(content, (err) => logger.error({ err, file: id }, 'a download broke off'));
-    return c.body(ReadableStream.from(body), status, headers);
+    const body = toStream(content, (err) => logger.error({ err, file: id }, 'a download broke off'));
+    return c.body(body, status, headers);
   });
-}
-
-/** Passes a source on and tells `log` why it broke off: by then the status is sent, the client only sees it end early. */
-async function* logged(source: AsyncIterable<Uint8Array>, log: (error: unknown) => void) {
-  try {
-    yield* source;
-  } catch (error) {
-    log(error);
-    throw error;
-  }
 }

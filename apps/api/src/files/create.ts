@@ -4,7 +4,7 @@ import { createRoute } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { readForm } from '../http/multipart.ts';
 import { ANY_ERROR, ERROR, json } from '../openapi.ts';
-import { checkField, missingFile, parseFields, parseFilename } from './form.ts';
+import { checkField, type FileFields, missingFile, parseFields, parseFilename } from './form.ts';
 
 const route = createRoute({
   method: 'post',
@@ -51,17 +51,18 @@ export function createFileRoute(api: Api, { bucket, limits }: Deps): void {
       discard: (staged) => staged.discard(),
     });
     if (file === null) throw missingFile('file');
+    let parsed: FileFields;
     try {
-      const { purpose, expires_after } = parseFields(fields);
-      const published = await file.received.publish({
-        filename: file.filename,
-        purpose,
-        ...(expires_after === undefined ? {} : { secondsToLive: expires_after.seconds }),
-      });
-      return c.json(published, 200);
+      parsed = parseFields(fields);
     } catch (error) {
       await file.received.discard();
       throw error;
     }
+    const published = await file.received.publish({
+      filename: file.filename,
+      purpose: parsed.purpose,
+      ...(parsed.expires_after === undefined ? {} : { secondsToLive: parsed.expires_after.seconds }),
+    });
+    return c.json(published, 200);
   });
 }

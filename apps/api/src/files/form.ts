@@ -26,8 +26,9 @@ export function parseFields(fields: ReadonlyMap<string, string>): FileFields {
     else expiry.set(member, value);
   }
   if (expiry.size > 0) nested.set('expires_after', Object.fromEntries(expiry));
-  const parsed = FileFields.safeParse(Object.fromEntries(nested));
-  if (!parsed.success) throw invalid(parsed.error);
+  const input = Object.fromEntries(nested);
+  const parsed = FileFields.safeParse(input);
+  if (!parsed.success) throw invalid(parsed.error, input);
   return parsed.data;
 }
 

@@ -9,13 +9,18 @@ import type { Env } from '../deps.ts';
 /** Seconds after which a client should ask again while the bucket or the queue is down. */
 const RETRY_SECONDS = 5;
 
-/** Turns whatever a route throws into the wire's error shape. What nobody expected is logged, and told to no one. */
+/** Turns whatever a route throws into the wire's error shape. What is not the client's doing is logged, and told to no one. */
 export function onError(logger: Logger): ErrorHandler<Env> {
   return (error, c) => {
     const known = toRequestError(error);
-    if (known !== null) return errorResponse(c, known);
+    if (known !== null && known.status < 500) return errorResponse(c, known);
     const requestId = c.get('requestId');
-    logger.error({ err: error, requestId, method: c.req.method, path: c.req.path }, 'unexpected error');
+    const context = { err: error, requestId, method: c.req.method, path: c.req.path };
+    if (known !== null) {
+      logger.warn(context, 'the service cannot work');
+      return errorResponse(c, known);
+    }
+    logger.error(context, 'unexpected error');
     return errorResponse(
       c,
       new RequestError(500, `The server had an error with this request (${requestId}). Its log says why.`),
@@ -37,7 +42,13 @@ export function errorResponse(c: Context<Env>, error: RequestError): Response {
 function toRequestError(error: Error): RequestError | null {
   if (error instanceof RequestError) return error;
   if (isUnavailable(error)) {
-    return new RequestError(503, `The service cannot work right now: ${error.message}`, { code: 'unavailable' });
+    return new RequestError(
+      503,
+      'The service cannot reach its storage or queue right now. Try again in a few seconds.',
+      {
+        code: 'unavailable',
+      },
+    );
   }
   if (!(error instanceof HTTPException)) return null;
   if (error.status === 415) {

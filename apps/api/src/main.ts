@@ -1,0 +1,53 @@
+import { openBucket } from '@batchmill/bucket';
+import { ConfigError, loadConfig } from '@batchmill/config';
+import { openQueues } from '@batchmill/queue';
+import { createLogger } from '@batchmill/telemetry';
+import { serve } from './server.ts';
+
+/**
+ * The API process: `node apps/api/src/main.ts`. Needs BUCKET_URL and QUEUE_URL, since it shares both with the workers.
+ * SIGTERM lets running requests finish.
+ */
+const log = createLogger('api');
+
+async function main(): Promise<void> {
+  const config = loadConfig();
+  if (config.bucketUrl === null || config.queueUrl === null)
+    throw new ConfigError('Set BUCKET_URL and QUEUE_URL. To run everything in one process instead: npm start');
+  const bucket = await openBucket(config.bucketUrl);
+  const queues = await openQueues(config.queueUrl);
+  const server = await serve({
+    host: config.host,
+    port: config.port,
+    batch: {
+      bucket,
+      trigger: (tenant, batchId) => queues.triggerReconcile({ tenant, batchId }),
+      limits: { inputBytes: config.limits.batchBytes },
+    },
+    limits: { fileBytes: config.limits.fileBytes },
+    models: [config.model.name],
+    checks: { queue: () => queues.check() },
+    logger: log,
+  });
+  log.info({ url: server.url, bucket: bucket.url, queue: queues.kind }, 'the API is up');
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    await server.close();
+    await queues.close();
+    await bucket.close();
+    log.info('stopped');
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => void stop('SIGTERM'));
+  process.on('SIGINT', () => void stop('SIGINT'));
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+  else log.fatal({ err: error }, 'the API could not start');
+  process.exit(1);
+});
