@@ -1,0 +1,72 @@
+import { availableParallelism } from 'node:os';
+import { RequestError } from '@batchmill/contract';
+import { fileTypeFromBuffer } from 'file-type';
+import { Piscina } from 'piscina';
+import type { AudioKind, Converted, ConvertJob } from './convert.ts';
+import { badAudio } from './wav.ts';
+
+export interface AudioOptions {
+  /** Longest recording taken. */
+  maxSeconds: number;
+  signal?: AbortSignal;
+}
+
+export interface PreparedAudio {
+  /** WAV, 16 kHz, mono, 16-bit PCM. */
+  data: Uint8Array;
+  seconds: number;
+}
+
+/** Decoding and resampling run at 50 times real time at the very least; what needs longer is a decoder gone astray. */
+const timeLimitMs = (maxSeconds: number) => 10_000 + (maxSeconds / 50) * 1_000;
+
+// An hour of sound takes seconds of pure computing, which would hold up everything else in the process: so threads, all
+// but one core's worth, started when first needed and ended when idle.
+let pool: Piscina<ConvertJob, Converted> | undefined;
+const threads = () =>
+  (pool ??= new Piscina<ConvertJob, Converted>({
+    filename: new URL('./worker.ts', import.meta.url).href,
+    minThreads: 0,
+    maxThreads: Math.max(1, availableParallelism() - 1),
+    idleTimeout: 30_000,
+    concurrentTasksPerWorker: 1,
+  }));
+
+/**
+ * Makes a recording ready for the engine: WAV, MP3, FLAC, Ogg Vorbis or Ogg Opus in; 16 kHz mono out. Runs in a thread.
+ * @throws RequestError 400 `invalid_audio` (empty, damaged, cut off), `unsupported_audio` (another format), or
+ *   `audio_too_long`. If `options.signal` aborts, its reason is thrown.
+ */
+export async function prepareAudio(bytes: Uint8Array, { maxSeconds, signal }: AudioOptions): Promise<PreparedAudio> {
+  const kind = await kindOf(bytes);
+  const timeout = AbortSignal.timeout(timeLimitMs(maxSeconds));
+  const result = await threads()
+    .run({ bytes, kind, maxSeconds }, { signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]) })
+    .catch((error: unknown) => {
+      signal?.throwIfAborted();
+      if (timeout.aborted) throw badAudio(`The recording (${kind}) cannot be decoded in time; it may be damaged.`);
+      throw error;
+    });
+  if ('code' in result) throw new RequestError(400, result.message, { code: result.code });
+  return result;
+}
+
+async function kindOf(bytes: Uint8Array): Promise<AudioKind> {
+  if (bytes.length === 0) throw badAudio('The recording is empty.');
+  const mime = (await fileTypeFromBuffer(bytes))?.mime;
+  if (mime === 'audio/wav') return 'wav';
+  if (mime === 'audio/mpeg') return 'mp3';
+  if (mime === 'audio/flac') return 'flac';
+  if (mime?.startsWith('audio/ogg')) {
+    // The first packet of an Ogg stream names its codec.
+    const head = Buffer.from(bytes.subarray(0, 128)).toString('latin1');
+    if (head.includes('OpusHead')) return 'opus';
+    if (head.includes('\x01vorbis')) return 'vorbis';
+    if (head.includes('\x7fFLAC')) return 'flac';
+  }
+  throw new RequestError(
+    400,
+    `The recording is ${mime === undefined ? 'of an unknown format' : mime}; WAV, MP3, FLAC, Ogg Vorbis and Ogg Opus are taken.`,
+    { code: 'unsupported_audio' },
+  );
+}
