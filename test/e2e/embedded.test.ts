@@ -1,0 +1,83 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { memoryOf, ServiceProcess } from '../servers/service.ts';
+import { chat, jsonl } from './items.ts';
+import { clientOf, ended, endToEnd, resultsOf, submit } from './suite.ts';
+
+/** `npm start` on a home folder of its own. */
+function startEmbedded(home: string, env: Record<string, string> = {}): Promise<ServiceProcess> {
+  return ServiceProcess.start({
+    entry: 'apps/cli/src/main.ts',
+    args: ['start'],
+    env: { BATCHMILL_HOME: home, PORT: '0', QUEUE_URL: '', BUCKET_URL: '', ...env },
+    ready: (printed) => printed.includes('Batchmill is up'),
+  });
+}
+
+const urlOf = (service: ServiceProcess) => /(http:\/\/[\d.]+:\d+)\/v1/.exec(service.stdout)?.[1] ?? '';
+
+endToEnd('everything embedded', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'batchmill-home-'));
+  const service = await startEmbedded(home);
+  return {
+    url: urlOf(service),
+    stop: async () => {
+      await service.end();
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+});
+
+describe('npm start', () => {
+  let home: string;
+  beforeAll(async () => {
+    home = await mkdtemp(join(tmpdir(), 'batchmill-home-'));
+  });
+  afterAll(() => rm(home, { recursive: true, force: true }));
+
+  const input = Array.from({ length: 600 }, (_, i) => chat(`r-${i}`, `Say ${i}.`, { max_tokens: 48 }));
+
+  test('stops cleanly on SIGINT in mid-batch, and a restart goes on where it stopped', async () => {
+    let service = await startEmbedded(home, { PART_INTERVAL: '1' });
+    let client = clientOf(urlOf(service));
+    const id = await submit(client, jsonl(input));
+    while (((await client.batches.retrieve(id)).request_counts?.completed ?? 0) < 20);
+    const before = (await client.batches.retrieve(id)).request_counts?.completed ?? 0;
+    expect(await service.end('SIGINT')).toBe(0);
+    service = await startEmbedded(home, { PART_INTERVAL: '1' });
+    client = clientOf(urlOf(service));
+    const after = (await client.batches.retrieve(id)).request_counts?.completed ?? 0;
+    expect(after).toBeGreaterThanOrEqual(before);
+    const batch = await ended(client, id);
+    expect(batch.status).toBe('completed');
+    await resultsOf(client, batch, input);
+    await service.end();
+  });
+
+  test('killed in mid-batch: the next start finishes it, each line once, and no process is left over', async () => {
+    let service = await startEmbedded(home, { PART_INTERVAL: '1', WORKER_LOCK: '3' });
+    let client = clientOf(urlOf(service));
+    const id = await submit(client, jsonl(input));
+    while (((await client.batches.retrieve(id)).request_counts?.completed ?? 0) < 20);
+    await service.kill();
+    service = await startEmbedded(home, { PART_INTERVAL: '1', WORKER_LOCK: '3' });
+    client = clientOf(urlOf(service));
+    const batch = await ended(client, id);
+    expect(batch.status).toBe('completed');
+    await resultsOf(client, batch, input);
+    expect(memoryOf(service.pid).nowMb).toBeLessThan(600);
+    await service.end();
+  });
+
+  test('two on one home folder: the second is told who has it', async () => {
+    const service = await startEmbedded(home);
+    await expect(startEmbedded(home)).rejects.toThrow(new RegExp(`Another Batchmill \\(process ${service.pid}\\)`));
+    await service.end();
+  });
+
+  test('without a key it refuses any address but loopback, and says what to do', async () => {
+    await expect(startEmbedded(home, { HOST: '0.0.0.0' })).rejects.toThrow(/batchmill keys create/);
+  });
+});
