@@ -7,6 +7,7 @@ import { cancelBatchRoute } from './batches/cancel.ts';
 import { createBatchRoute } from './batches/create.ts';
 import { getBatchRoute } from './batches/get.ts';
 import { listBatchesRoute } from './batches/list.ts';
+import { boundedTrigger } from './batches/trigger.ts';
 import type { Api, Deps, Env, Limits } from './deps.ts';
 import { docsRoutes } from './docs/page.ts';
 import { fileContentRoute } from './files/content.ts';
@@ -49,10 +50,11 @@ export interface ApiOptions {
 /** The HTTP API as a Hono app. It must be served by `@hono/node-server`: forms are read from the socket. */
 export function createApi(options: ApiOptions): Api {
   const { bucket } = options.batch;
+  const logger = options.logger ?? createLogger('api');
   const deps: Deps = {
     bucket,
-    batch: options.batch,
-    logger: options.logger ?? createLogger('api'),
+    batch: { ...options.batch, trigger: boundedTrigger(options.batch.trigger, logger) },
+    logger,
     access: options.access ?? createAccess(bucket),
     limits: { ...LIMITS, ...options.limits },
     models: options.models ?? [],
@@ -64,9 +66,9 @@ export function createApi(options: ApiOptions): Api {
       if (!result.success) throw invalid(result.error, 'data' in result ? result.data : undefined);
     },
   });
-  api.onError(onError(deps.logger));
+  api.onError(onError(logger));
   api.notFound(notFound(api));
-  api.use(requestLog(deps.logger), securityHeaders);
+  api.use(requestLog(logger), securityHeaders);
   api.use('/v1/*', authenticate(deps.access));
   declareSecurity(api);
   for (const register of ROUTES) register(api, deps);

@@ -95,6 +95,17 @@ describe('with the openai SDK', () => {
   });
 });
 
+test.each<[string, () => Promise<void>]>([
+  ['is down', () => Promise.reject(new Error('no queue'))],
+  ['does not answer', () => new Promise(() => {})],
+])('a batch is accepted while the queue %s: it is in the bucket', async (_name, trigger) => {
+  const own = await startTestServer({ batch: { bucket: server.bucket, trigger } });
+  const batch = await create(own);
+  expect(await server.client().batches.retrieve(batch.id)).toEqual(batch);
+  expect((await own.client().batches.cancel(batch.id)).status).toBe('cancelling');
+  await own.stop();
+});
+
 describe('a body is refused by name', () => {
   const valid = { input_file_id: 'file-x', endpoint: '/v1/chat/completions', completion_window: '24h' };
   test.each<[object, string]>([
