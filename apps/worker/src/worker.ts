@@ -1,5 +1,4 @@
-import type { Bucket } from '@batchmill/bucket';
-import { readS3Object } from '@batchmill/bucket';
+import { type Bucket, BucketUrlError, ObjectMissingError, ObjectTooLargeError, readS3Object } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
 import { RequestError } from '@batchmill/contract';
 import { type Engine, startEngine } from '@batchmill/engine';
@@ -112,5 +111,12 @@ async function readAllowed(
     throw new RequestError(400, `'${url}' is outside the s3:// prefixes this account may read.`, {
       code: 'url_not_allowed',
     });
-  return readS3Object(url, maxBytes);
+  try {
+    return await readS3Object(url, maxBytes);
+  } catch (error) {
+    if (error instanceof ObjectMissingError) throw new RequestError(400, error.message, { code: 'file_not_found' });
+    if (error instanceof ObjectTooLargeError) throw new RequestError(400, error.message, { code: 'file_too_large' });
+    if (error instanceof BucketUrlError) throw new RequestError(400, error.message, { code: 'invalid_value' });
+    throw error;
+  }
 }

@@ -34,6 +34,13 @@ export class ItemInterrupted extends Error {
   override readonly name = 'ItemInterrupted';
 }
 
+/** The item took longer than it may. */
+class ItemTimeout extends RequestError {
+  constructor(limitMs: number) {
+    super(504, `The item took longer than ${Math.round(limitMs / 1000)} s and was stopped.`, { code: 'item_timeout' });
+  }
+}
+
 /** Pauses before trying again what may pass: an overloaded engine, a bucket that is away. */
 const RETRY_PAUSES_MS = [200, 1_000, 5_000];
 
@@ -42,9 +49,14 @@ const RETRY_PAUSES_MS = [200, 1_000, 5_000];
  * @throws ItemInterrupted when `scope.signal` fires first.
  */
 export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item): Promise<ResultRecord> {
+  // By hand, not AbortSignal.timeout and AbortSignal.any: those live on until the time is over, for a million items too.
+  const stop = new AbortController();
+  const onLimit = () => stop.abort(new ItemTimeout(deps.itemTimeoutMs));
+  const timer = setTimeout(onLimit, deps.itemTimeoutMs);
+  const onInterrupt = () => stop.abort(new ItemInterrupted('interrupted', { cause: scope.signal.reason }));
+  scope.signal.addEventListener('abort', onInterrupt, { once: true });
+  if (scope.signal.aborted) onInterrupt();
   const requestId = newId('req_');
-  const limit = AbortSignal.timeout(deps.itemTimeoutMs);
-  const signal = AbortSignal.any([scope.signal, limit]);
   const record = (status: number, body: unknown, usage: Usage | null) =>
     resultRecord(
       item.position,
@@ -56,13 +68,33 @@ export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item): Pro
       },
       usage,
     );
-  const refuse = (error: RequestError) => record(error.status, error.body(), null);
+  try {
+    const answer = await answerItem(deps, scope, item, stop.signal);
+    return record(200, answer.body, answer.usage);
+  } catch (error) {
+    if (error instanceof ItemInterrupted) throw error;
+    const refusal = explain(error, deps.log, scope.batchId, item.custom_id);
+    return record(refusal.status, refusal.body(), null);
+  } finally {
+    clearTimeout(timer);
+    scope.signal.removeEventListener('abort', onInterrupt);
+  }
+}
 
+/**
+ * The answer of one item, after the filters. Tries again what may pass.
+ * @throws the signal's reason when it fires, whatever was being done.
+ */
+async function answerItem(
+  deps: ItemDeps,
+  scope: ItemScope,
+  item: Item,
+  signal: AbortSignal,
+): Promise<{ body: unknown; usage: Usage }> {
+  const task = deps.tasks.get(item.url);
+  if (task === undefined) throw new RequestError(404, `Unknown endpoint: ${item.url}`, { code: 'unknown_url' });
   for (let attempt = 0; ; attempt++) {
     try {
-      const task = deps.tasks.get(item.url);
-      if (task === undefined)
-        return refuse(new RequestError(404, `Unknown endpoint: ${item.url}`, { code: 'unknown_url' }));
       const { capabilities } = deps.engine;
       const draft = await task.run(item.body, {
         tenant: scope.tenant,
@@ -81,22 +113,14 @@ export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item): Pro
         customId: item.custom_id,
         signal,
       });
-      return record(200, draft.finish(judged), draft.usage);
+      return { body: draft.finish(judged), usage: draft.usage };
     } catch (error) {
-      if (scope.signal.aborted) throw new ItemInterrupted('interrupted', { cause: error });
-      if (limit.aborted) {
-        const seconds = Math.round(deps.itemTimeoutMs / 1000);
-        return refuse(
-          new RequestError(504, `The item took longer than ${seconds} s and was stopped.`, { code: 'item_timeout' }),
-        );
-      }
+      signal.throwIfAborted();
       const pause = RETRY_PAUSES_MS[attempt];
-      if (mayPass(error) && pause !== undefined) {
-        deps.log.warn({ err: error, batch: scope.batchId, item: item.custom_id, attempt }, 'trying an item again');
-        await sleep(pause, undefined, { signal }).catch(() => {});
-        continue;
-      }
-      return refuse(explain(error, deps.log, scope.batchId, item.custom_id));
+      if (!mayPass(error) || pause === undefined) throw error;
+      deps.log.warn({ err: error, batch: scope.batchId, item: item.custom_id, attempt }, 'trying an item again');
+      await sleep(pause, undefined, { signal }).catch(() => {});
+      signal.throwIfAborted();
     }
   }
 }
