@@ -23,6 +23,7 @@ const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3');
 /** What the operator lets a URL reach beside the public internet. See `parseAllow`. */
 export interface Allow {
   networks: [ipaddr.IPv4 | ipaddr.IPv6, number][];
+  /** Names, and single addresses as text. */
   hosts: Set<string>;
   /** `.svc.cluster.local` for the entry `*.svc.cluster.local`. */
   suffixes: string[];
@@ -41,6 +42,7 @@ export function parseAllow(entries: readonly string[]): Allow {
     else if (ipaddr.IPv4.isValidFourPartDecimal(name) || ipaddr.IPv6.isValid(name)) {
       const address = ipaddr.parse(name);
       allow.networks.push([address, address.kind() === 'ipv4' ? 32 : 128]);
+      allow.hosts.add(address.toString());
     } else if (/^\*(\.[a-z0-9-]+)+$/.test(name)) allow.suffixes.push(name.slice(1));
     else if (/^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name) && /[a-z]/.test(name)) allow.hosts.add(name);
     else throw new Error(`not an address, a network or a host name: '${entry}'`);
@@ -48,7 +50,7 @@ export function parseAllow(entries: readonly string[]): Allow {
   return allow;
 }
 
-/** True if the operator named this host (lower case, no trailing dot). */
+/** True if the operator named this very host (lower case, no trailing dot), by name or address. */
 export function isAllowedHost(host: string, allow: Allow): boolean {
   return allow.hosts.has(host) || allow.suffixes.some((s) => host.endsWith(s));
 }

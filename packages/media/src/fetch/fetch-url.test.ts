@@ -202,7 +202,7 @@ describe('fetchUrl', () => {
     'not a url',
     '',
     'https://',
-    'http://source.example:22/',
+    'http://elsewhere.example:22/',
     'http://user:secret@source.example/',
     'http://user@source.example/',
     `https://a.example/${'x'.repeat(9_000)}`,
@@ -243,6 +243,17 @@ describe('fetchUrl', () => {
         await expect(get(`http://${host}/`), host).rejects.toEqual(refused('url_not_allowed'));
       }),
       { numRuns: 200 },
+    );
+  });
+
+  it('opens every port of a host the operator named, and of no other', async () => {
+    const options = { allow: ['127.0.0.1', 'source.example'], ports: [443] };
+    for (const host of ['127.0.0.1', 'source.example'])
+      expect(Buffer.from((await get(`http://${host}:${port}/ok`, options)).bytes).toString()).toBe('hello');
+    names['other.example'] = ['127.0.0.1'];
+    await expect(get(`http://other.example:${port}/ok`, options)).rejects.toEqual(refused('url_not_allowed', /port/));
+    await expect(get(`http://127.0.0.1:${port}/ok`, { allow: ['127.0.0.0/8'], ports: [443] })).rejects.toEqual(
+      refused('url_not_allowed', /port/),
     );
   });
 

@@ -14,7 +14,7 @@ export interface FetchOptions {
   signal?: AbortSignal;
   /** Also `http:` URLs. Off by default. */
   allowHttp?: boolean;
-  /** Ports a URL may name. Default 443, 8443, and 80 with `allowHttp`. */
+  /** Ports a URL may name, any at hosts named in `allow`. Default 443, 8443, and 80 with `allowHttp`. */
   ports?: readonly number[];
   /** What may be reached beside the public internet: see `parseAllow`. */
   allow?: readonly string[];
@@ -140,7 +140,8 @@ function checkUrl(text: string, base: URL | null, allow: Allow, options: FetchOp
     throw refused(url, 'has a user name or password; put a signed URL instead');
   const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
   const ports = options.ports ?? (options.allowHttp === true ? [443, 8443, 80] : [443, 8443]);
-  if (!ports.includes(port)) throw refused(url, `uses port ${port}; allowed are ${ports.join(', ')}`);
+  if (!ports.includes(port) && !isAllowedHost(hostOf(url), allow))
+    throw refused(url, `uses port ${port}; allowed are ${ports.join(', ')}`);
   // An address in the URL never reaches the lookup, so it is checked here. The URL parser has already turned decimal,
   // octal, hexadecimal and full-width forms into four decimal numbers.
   const host = hostOf(url);
