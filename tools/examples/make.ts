@@ -1,0 +1,120 @@
+/**
+ * Makes the example inputs: `examples/media/receipt.png`, `examples/media/spoken.wav` and `examples/mixed.jsonl`, which has
+ * both inside. What it makes is committed; run it again only to change the examples.
+ *
+ * Needs `espeak-ng`, `sox` and a monospaced font: `apt-get install espeak-ng sox fonts-dejavu-core`.
+ */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import sharp from 'sharp';
+
+const run = promisify(execFile);
+const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
+
+const RECEIPT = [
+  'CORNER BAKERY',
+  '12 Mill Street',
+  '',
+  '2 x Rye bread      7.80',
+  '1 x Apple cake     4.50',
+  '3 x Coffee         8.10',
+  '-----------------------',
+  'Total             20.40',
+  'Paid by card      20.40',
+  '',
+  '2026-11-24        09:41',
+];
+const SPOKEN = 'The meeting is on Friday at three.';
+
+/** The lines as printed text, black on white, with 16 grey levels: small, and sharp enough to read. */
+async function receipt(): Promise<Buffer> {
+  const text = RECEIPT.map(
+    (line, i) => `<text x="24" y="${44 + i * 30}" xml:space="preserve">${line.replaceAll('&', '&amp;')}</text>`,
+  );
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="384" height="384"><rect width="100%" height="100%" fill="#fff"/>
+    <g font-family="DejaVu Sans Mono" font-size="24" fill="#000">${text.join('')}</g></svg>`;
+  return sharp(Buffer.from(svg)).greyscale().png({ palette: true, colours: 16, compressionLevel: 9 }).toBuffer();
+}
+
+/** The sentence as 16 kHz mono 16-bit PCM in a WAV file. */
+async function spoken(): Promise<Buffer> {
+  const folder = await mkdtemp(join(tmpdir(), 'batchmill-examples-'));
+  try {
+    const [raw, wav] = [join(folder, 'raw.wav'), join(folder, 'spoken.wav')];
+    await run('espeak-ng', ['-v', 'en-gb', '-s', '165', '-w', raw, SPOKEN]);
+    // -D: no random dither, so that the same bytes come out each time.
+    await run('sox', ['-D', raw, '-r', '16000', '-c', '1', '-b', '16', wav, 'norm', '-3']);
+    return await readFile(wav);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+const [png, wav] = await Promise.all([receipt(), spoken()]);
+const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${png.toString('base64')}` } };
+const audio = { type: 'input_audio', input_audio: { data: wav.toString('base64'), format: 'wav' } };
+const text = (words: string) => ({ type: 'text', text: words });
+const ask = (content: unknown) => [{ role: 'user', content }];
+
+const requests: [customId: string, body: object][] = [
+  ['hello', { messages: ask('Say hello in five languages.') }],
+  [
+    'system-prompt',
+    {
+      messages: [
+        { role: 'system', content: 'You answer in one short sentence.' },
+        { role: 'user', content: 'Why is the sky blue?' },
+      ],
+    },
+  ],
+  [
+    'json-schema',
+    {
+      messages: ask('The bread was stale and the staff were rude. Is this review good or bad?'),
+      response_format: {
+        type: 'json_schema',
+        json_schema: {
+          name: 'review',
+          strict: true,
+          schema: {
+            type: 'object',
+            properties: { verdict: { enum: ['good', 'bad'] } },
+            required: ['verdict'],
+            additionalProperties: false,
+          },
+        },
+      },
+      max_tokens: 64,
+    },
+  ],
+  [
+    'conversation',
+    {
+      messages: [
+        { role: 'user', content: 'My name is Ada.' },
+        { role: 'assistant', content: 'Hello Ada!' },
+        { role: 'user', content: 'What is my name?' },
+      ],
+    },
+  ],
+  ['image-receipt', { messages: ask([image, text('What is the total on this receipt?')]) }],
+  ['audio-spoken', { messages: ask([text('Write down what is said.'), audio]) }],
+  ['image-and-audio', { messages: ask([image, audio, text('Describe the picture and the recording.')]) }],
+];
+
+const lines = requests.map(([customId, body]) =>
+  JSON.stringify({
+    custom_id: customId,
+    method: 'POST',
+    url: '/v1/chat/completions',
+    body: { model: 'default', temperature: 0, max_tokens: 24, ...body },
+  }),
+);
+await mkdir(join(EXAMPLES, 'media'), { recursive: true });
+await writeFile(join(EXAMPLES, 'media', 'receipt.png'), png);
+await writeFile(join(EXAMPLES, 'media', 'spoken.wav'), wav);
+await writeFile(join(EXAMPLES, 'mixed.jsonl'), `${lines.join('\n')}\n`);
