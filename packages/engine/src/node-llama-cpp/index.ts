@@ -1,0 +1,1 @@
+export { type NodeLlamaCppOptions, startNodeLlamaCpp } from './node-llama-cpp.ts';

@@ -1,0 +1,106 @@
+import { z } from 'zod';
+
+/** What the adapter and its child process say to each other. Both check what they receive against these. */
+
+const sampling = z.object({
+  temperature: z.number(),
+  topP: z.number(),
+  topK: z.number(),
+  minP: z.number().optional(),
+  seed: z.number().optional(),
+  presencePenalty: z.number().optional(),
+  frequencyPenalty: z.number().optional(),
+  repetitionPenalty: z.number().optional(),
+  logitBias: z.record(z.string(), z.number()).optional(),
+});
+
+const format = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('text') }),
+  z.object({ type: z.literal('json_object') }),
+  z.object({ type: z.literal('json_schema'), schema: z.record(z.string(), z.unknown()) }),
+]);
+
+export const startSchema = z.object({
+  type: z.literal('start'),
+  modelPath: z.string(),
+  slots: z.number().int().min(1),
+  contextTokens: z.number().int().min(1),
+  threads: z.number().int().min(1),
+  gpu: z.boolean(),
+  addsBos: z.boolean(),
+});
+export type Start = z.infer<typeof startSchema>;
+
+const id = z.number().int();
+
+export const generateSchema = z.object({
+  type: z.literal('generate'),
+  id,
+  prompt: z.string(),
+  sampling,
+  /** Null: what is left of the slot's context. */
+  maxTokens: z.number().int().nullable(),
+  stop: z.array(z.string()),
+  format,
+  /** A token id: `format` binds only what comes after it, because the model thinks first. */
+  formatAfter: z.number().int().nullable(),
+  logprobs: z.number().int().nullable(),
+});
+export type Generate = z.infer<typeof generateSchema>;
+
+export const classifySchema = z.object({
+  type: z.literal('classify'),
+  id,
+  prompt: z.string(),
+  candidates: z.array(z.string()),
+});
+export type Classify = z.infer<typeof classifySchema>;
+
+export const embedSchema = z.object({ type: z.literal('embed'), id, texts: z.array(z.string()) });
+export type Embed = z.infer<typeof embedSchema>;
+
+export const requestSchema = z.discriminatedUnion('type', [
+  startSchema,
+  generateSchema,
+  classifySchema,
+  embedSchema,
+  z.object({ type: z.literal('ping'), id }),
+  z.object({ type: z.literal('abort'), id }),
+]);
+export type Request = z.infer<typeof requestSchema>;
+
+const alternative = z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.number()) });
+
+export const generatedSchema = z.object({
+  type: z.literal('generated'),
+  id,
+  /** Without the token that ended it. */
+  text: z.string(),
+  tokens: z.array(z.number()),
+  finish: z.enum(['stop', 'length']),
+  promptTokens: z.number(),
+  cachedTokens: z.number(),
+  logprobs: z.array(alternative.extend({ top: z.array(alternative) })).nullable(),
+});
+export type Generated = z.infer<typeof generatedSchema>;
+
+export const replySchema = z.discriminatedUnion('type', [
+  /** With the release of llama.cpp in use. */
+  z.object({ type: z.literal('ready'), release: z.string() }),
+  generatedSchema,
+  z.object({ type: z.literal('classified'), id, probabilities: z.record(z.string(), z.number()) }),
+  z.object({
+    type: z.literal('embedded'),
+    id,
+    vectors: z.array(z.custom<Float32Array>((value) => value instanceof Float32Array)),
+  }),
+  z.object({ type: z.literal('pong'), id }),
+  /** Without an id: the model cannot be loaded. */
+  z.object({
+    type: z.literal('failed'),
+    id: id.nullable(),
+    code: z.enum(['context_overflow', 'bad_request', 'unsupported', 'aborted', 'engine_failed', 'model_unusable']),
+    message: z.string(),
+  }),
+]);
+export type Reply = z.infer<typeof replySchema>;

@@ -1,0 +1,334 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { finished } from 'node:stream/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { chatTemplate, countReasoningTokens, parseAnswer, type RenderedPrompt, renderPrompt } from '../chat/index.ts';
+import { cores } from '../cores.ts';
+import { describeModel, type ModelDescription } from '../gguf/index.ts';
+import {
+  type Capabilities,
+  type ClassifyRequest,
+  type Engine,
+  type EngineDeath,
+  EngineError,
+  type GenerateRequest,
+  type Generation,
+} from '../port.ts';
+import { type Generate, type Reply, type Request, replySchema } from './messages.ts';
+
+export interface NodeLlamaCppOptions {
+  /** A GGUF text model. */
+  modelPath: string;
+  /** The name it is served under. */
+  model: string;
+  slots: number;
+  /** Context of one slot, in tokens. */
+  contextTokens: number;
+  /** Threads to compute with; the cores this process really has unless given. */
+  threads?: number;
+  /** Use a GPU where there is one; true unless given. */
+  gpu?: boolean;
+  /** Stops the loading. */
+  signal?: AbortSignal;
+}
+
+/** Lines of the child's error output kept for `EngineDeath`. */
+const STDERR_BYTES = 8_000;
+/** The child ends by itself when it is told; after this it is killed. */
+const GRACE_MS = 3_000;
+
+/**
+ * The engine without llama-server: node-llama-cpp in a child process of ours. Text only.
+ * @throws EngineError `model_unusable` when the model cannot be loaded, `aborted`.
+ */
+export async function startNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<Engine> {
+  const model = describeModel(options.modelPath);
+  if (model.isMmproj) {
+    throw new EngineError('model_unusable', `${options.modelPath} is a projector (mmproj), not a text model`);
+  }
+  const contextTokens = Math.min(options.contextTokens, model.contextLength ?? options.contextTokens);
+  const child = new Child();
+  const stop = () => child.kill();
+  options.signal?.addEventListener('abort', stop, { once: true });
+  let release: string;
+  try {
+    if (options.signal?.aborted) stop();
+    release = await child.start({
+      type: 'start',
+      modelPath: model.path,
+      slots: options.slots,
+      contextTokens,
+      threads: options.threads ?? cores(),
+      gpu: options.gpu ?? true,
+      addsBos: model.addsBos,
+    });
+  } catch (error) {
+    await child.close();
+    if (options.signal?.aborted) throw new EngineError('aborted', 'The loading of the model was stopped', error);
+    throw error;
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+  }
+  return new NodeLlamaCppEngine(child, model, release, { ...options, contextTokens });
+}
+
+class NodeLlamaCppEngine implements Engine {
+  readonly capabilities: Capabilities;
+  readonly ended: Promise<EngineDeath | null>;
+  readonly #child: Child;
+  readonly #model: ModelDescription;
+
+  constructor(child: Child, model: ModelDescription, release: string, options: NodeLlamaCppOptions) {
+    this.#child = child;
+    this.#model = model;
+    this.ended = child.ended;
+    this.capabilities = {
+      engine: `node-llama-cpp (llama.cpp ${release})`,
+      model: options.model,
+      image: false,
+      audio: false,
+      slots: options.slots,
+      contextTokens: options.contextTokens,
+      logprobs: true,
+      jsonSchema: true,
+      embeddings: true,
+    };
+  }
+
+  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+    const rendered = this.#render(request);
+    const { controlTokenIds, controlTokens } = this.#model;
+    const { thinking } = chatTemplate(this.#model.chatTemplate ?? '');
+    const closeId = controlTokenIds.get(thinking.close) ?? null;
+
+    // An answer in a format thinks first if it is to think: the thought is opened for it, and the format waits until it
+    // is closed.
+    const thinksFirst =
+      request.thinking && request.format.type !== 'text' && closeId !== null && rendered.prefill === '';
+    const opening = !thinksFirst ? '' : thinking.open === '<|channel>' ? '<|channel>thought\n' : '<think>\n';
+    const prefill = rendered.prefill + opening;
+    const { minP, seed, presencePenalty, frequencyPenalty, repetitionPenalty, logitBias, ...sampling } =
+      request.sampling;
+    const reply = await this.#child.call(
+      (id): Generate => ({
+        type: 'generate',
+        id,
+        prompt: rendered.prompt + opening,
+        sampling: { ...sampling, minP, seed, presencePenalty, frequencyPenalty, repetitionPenalty, logitBias },
+        maxTokens: request.maxTokens ?? null,
+        stop: request.stop,
+        format: request.format,
+        formatAfter: thinksFirst ? closeId : null,
+        logprobs: request.logprobs ?? null,
+      }),
+      signal,
+    );
+    if (reply.type !== 'generated') throw unexpected(reply);
+
+    const tools = request.toolChoice === 'none' ? undefined : request.tools;
+    const answer = parseAnswer(reply.text, { prefill, tools, controlTokens });
+    const openId = controlTokenIds.get(thinking.open) ?? -1;
+    const opened = prefill.includes(thinking.open) && !prefill.includes(thinking.close);
+    return {
+      ...answer,
+      finishReason: answer.toolCalls.length > 0 ? 'tool_calls' : reply.finish,
+      usage: {
+        promptTokens: reply.promptTokens,
+        cachedTokens: reply.cachedTokens,
+        completionTokens: reply.tokens.length,
+        reasoningTokens: closeId === null ? 0 : countReasoningTokens(reply.tokens, openId, closeId, opened),
+      },
+      logprobs: reply.logprobs,
+    };
+  }
+
+  async classify(request: ClassifyRequest, signal: AbortSignal): Promise<Record<string, number>> {
+    const rendered = this.#render(request);
+    const reply = await this.#child.call(
+      (id) => ({
+        type: 'classify',
+        id,
+        prompt: rendered.prompt + (request.prefix ?? ''),
+        candidates: request.candidates,
+      }),
+      signal,
+    );
+    if (reply.type !== 'classified') throw unexpected(reply);
+    return reply.probabilities;
+  }
+
+  async embed(texts: string[], signal: AbortSignal): Promise<Float32Array[]> {
+    const reply = await this.#child.call((id) => ({ type: 'embed', id, texts }), signal);
+    if (reply.type !== 'embedded') throw unexpected(reply);
+    return reply.vectors;
+  }
+
+  async health(): Promise<void> {
+    await this.#child.call((id) => ({ type: 'ping', id }), AbortSignal.timeout(10_000));
+  }
+
+  close(): Promise<void> {
+    return this.#child.close();
+  }
+
+  #render(request: Parameters<typeof renderPrompt>[1]): RenderedPrompt {
+    const { chatTemplate: template, bosToken, eosToken, addsBos, controlTokens } = this.#model;
+    if (template === null) {
+      throw new EngineError('unsupported', 'This model holds no conversations: its file has no chat template');
+    }
+    const rendered = renderPrompt(template, request, {
+      ...(bosToken === null ? {} : { bosToken }),
+      ...(eosToken === null ? {} : { eosToken }),
+      addsBos,
+      mediaMarker: '<__media__>',
+      controlTokens,
+    });
+    if (rendered.media.length > 0) {
+      throw new EngineError(
+        'unsupported',
+        'This engine (node-llama-cpp) reads no images and no audio: run llama-server',
+      );
+    }
+    return rendered;
+  }
+}
+
+interface Pending {
+  resolve: (reply: Reply) => void;
+  reject: (error: EngineError) => void;
+}
+
+/** The process, and the conversation with it. */
+class Child {
+  readonly ended: Promise<EngineDeath | null>;
+  readonly #process: ChildProcess;
+  readonly #pending = new Map<number | null, Pending>();
+  #nextId = 1;
+  #stderr = '';
+  #closed = false;
+  #dead = false;
+
+  constructor() {
+    this.#process = fork(fileURLToPath(new URL('child.ts', import.meta.url)), {
+      // Typed arrays travel as they are.
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      // A debugger's or test runner's flags are not for the child.
+      execArgv: [],
+    });
+    this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-STDERR_BYTES);
+    });
+    this.#process.on('message', (raw) => {
+      const reply = replySchema.safeParse(raw);
+      // A child that speaks nonsense is as good as dead; its end tells whoever waits.
+      if (reply.success) this.#receive(reply.data);
+      else this.kill();
+    });
+    // Sending to a process that just died; its end is told by `close`.
+    this.#process.on('error', () => {});
+    this.ended = this.#watch();
+  }
+
+  async #watch(): Promise<EngineDeath | null> {
+    // Not the event `close`: it does not come when this side has disconnected (Node 24).
+    const exit = new Promise<Omit<EngineDeath, 'stderr'>>((resolve) => {
+      this.#process.once('exit', (code, signal) => resolve({ code, signal }));
+    });
+    const { stderr } = this.#process;
+    const written = stderr === null ? Promise.resolve() : finished(stderr).catch(() => {});
+    const death = await exit;
+    this.#dead = true;
+    // A grandchild that holds the pipe open must not hold the news of the death back.
+    await Promise.race([written, sleep(500)]);
+    for (const { reject } of this.#pending.values()) reject(this.#death());
+    this.#pending.clear();
+    // Whoever waited for an answer hears of the death before whoever watches for it.
+    await nextTurn();
+    return this.#closed ? null : { ...death, stderr: this.#stderr };
+  }
+
+  /**
+   * @returns the release of llama.cpp.
+   * @throws EngineError `model_unusable` when the model cannot be loaded.
+   */
+  async start(message: Extract<Request, { type: 'start' }>): Promise<string> {
+    const ready = new Promise<Reply>((resolve, reject) => this.#pending.set(null, { resolve, reject }));
+    this.#send(message);
+    try {
+      const reply = await ready;
+      if (reply.type !== 'ready') throw unexpected(reply);
+      return reply.release;
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.code !== 'engine_died') throw error;
+      throw new EngineError(
+        'model_unusable',
+        `The model cannot be loaded: ${this.#stderr.trim() || 'the engine died'}`,
+        error,
+      );
+    }
+  }
+
+  /** @throws EngineError as the child names it, `engine_died`, `aborted`. */
+  call(message: (id: number) => Request, signal: AbortSignal): Promise<Reply> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(new EngineError('aborted', 'The request was stopped'));
+      if (this.#dead || this.#closed) return reject(this.#death());
+      const abort = () => {
+        // Nobody waits for the child to notice; its slot is free within one step.
+        this.#pending.delete(id);
+        this.#send({ type: 'abort', id });
+        reject(new EngineError('aborted', 'The request was stopped'));
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      const settled = () => signal.removeEventListener('abort', abort);
+      this.#pending.set(id, {
+        resolve: (reply) => {
+          settled();
+          resolve(reply);
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+      });
+      this.#send(message(id));
+    });
+  }
+
+  kill(): void {
+    this.#process.kill('SIGKILL');
+  }
+
+  async close(): Promise<void> {
+    if (!this.#closed && !this.#dead) {
+      this.#closed = true;
+      if (this.#process.connected) this.#process.disconnect();
+      const kill = setTimeout(() => this.kill(), GRACE_MS);
+      await this.ended;
+      clearTimeout(kill);
+    }
+    await this.ended;
+  }
+
+  #send(message: Request): void {
+    if (this.#process.connected) this.#process.send(message, () => {});
+  }
+
+  #receive(reply: Reply): void {
+    const id = 'id' in reply ? reply.id : null;
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (reply.type === 'failed') pending?.reject(new EngineError(reply.code, reply.message));
+    else pending?.resolve(reply);
+  }
+
+  #death(): EngineError {
+    return new EngineError('engine_died', this.#closed ? 'The engine was closed' : 'The engine process died');
+  }
+}
+
+function unexpected(reply: Reply): EngineError {
+  return new EngineError('engine_failed', `The engine answered with "${reply.type}"`);
+}
