@@ -203,6 +203,21 @@ describe('close', () => {
     await closing;
   });
 
+  test('does not wait for a connection that is only kept alive', async () => {
+    const own = await startTestServer({ checks: { slow: () => new Promise((resolve) => setTimeout(resolve, 300)) } });
+    const socket = connect(Number(new URL(own.url).port), '127.0.0.1');
+    let answer = '';
+    socket.setEncoding('utf8').on('data', (chunk) => {
+      answer += chunk;
+    });
+    socket.write('GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const started = performance.now();
+    await own.stop();
+    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(answer).toContain('200 OK');
+  });
+
   test('cuts off what takes longer than it may', async () => {
     const own = await startTestServer({ closeMs: 200 });
     const finished = slowUpload(own, 60_000);

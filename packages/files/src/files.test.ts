@@ -218,4 +218,16 @@ describe('the end of a file', () => {
     await sweepFiles(bucket, Date.now() + 1.1 * DAY);
     expect(await keysOfTenant()).toEqual([]);
   });
+
+  test('the sweep leaves a second attempt alone although the first one died long ago', async () => {
+    const id = newId('file-');
+    await bucket.put(layout.file.expires(Math.floor(Date.now() / 1000) - 60, tenant, id), '');
+    const second = await stageFile(bucket, tenant, bytes('second'), { id });
+    await sweepFiles(bucket);
+    const file = await second.publish({ filename: 'a', purpose: 'batch_output' });
+    expect(await text(await readFile(bucket, tenant, id))).toBe('second');
+    await sweepFiles(bucket);
+    expect(await getFile(bucket, tenant, id)).toEqual(file);
+    expect(await keysOfTenant()).toHaveLength(3);
+  });
 });

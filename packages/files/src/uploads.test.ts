@@ -89,6 +89,10 @@ describe('an upload', () => {
     expect(ids.has(again?.file?.id)).toBe(true);
     const listed = await listFiles(bucket, TENANT, { limit: 100, order: 'desc' });
     expect(listed.data.filter((file) => ids.has(file.id))).toHaveLength(1);
+    // The calls that came second have cleaned up what they joined.
+    const contents: string[] = [];
+    for await (const { key } of bucket.list(`files/${TENANT}/`)) if (key.endsWith('/content')) contents.push(key);
+    expect(contents).toHaveLength(listed.data.length);
     await expect(completeUpload(bucket, TENANT, upload.id, { part_ids: part_ids.toReversed() })).rejects.toMatchObject({
       status: 400,
       code: 'upload_completed',

@@ -80,7 +80,8 @@ export async function readForm<T>(incoming: IncomingMessage, options: FormOption
   }
   parser.on('error', () => fail(malformed('it ends early or is malformed')));
   parser.on('finish', () => parsed.resolve());
-  incoming.on('error', () => fail(malformed('the connection was closed')));
+  // `close` follows every `error`, which needs a listener nevertheless.
+  incoming.on('error', () => {});
   incoming.on('close', () => {
     if (!incoming.readableEnded) fail(malformed('the connection was closed'));
   });
