@@ -27,16 +27,20 @@ export class ServerProcess implements TestServer {
   readonly #name: string;
   readonly #command: (folder: string) => [program: string, ...args: string[]];
   readonly #answers: () => Promise<boolean>;
+  readonly #litter: string[];
   #child: ChildProcess | undefined;
 
+  /** @param litter files that the program leaves elsewhere than in its folder */
   constructor(
     name: string,
     command: (folder: string) => [program: string, ...args: string[]],
     answers: () => Promise<boolean>,
+    litter: string[] = [],
   ) {
     this.#name = name;
     this.#command = command;
     this.#answers = answers;
+    this.#litter = litter;
     this.folder = mkdtempSync(join(tmpdir(), `batchmill-${name}-`));
     process.once('exit', () => this.#child?.kill('SIGKILL'));
   }
@@ -65,7 +69,7 @@ export class ServerProcess implements TestServer {
 
   async stop(): Promise<void> {
     await this.kill();
-    rmSync(this.folder, { recursive: true, force: true });
+    for (const path of [this.folder, ...this.#litter]) rmSync(path, { recursive: true, force: true });
   }
 
   async kill(): Promise<void> {

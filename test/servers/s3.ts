@@ -60,12 +60,16 @@ export async function startS3(): Promise<S3Server> {
         '-s3',
         `-s3.port=${s3}`,
         `-s3.port.grpc=${s3Grpc}`,
+        '-s3.autoCreateBucket=false',
         '-s3.port.iceberg=0',
         '-s3.port.lance=0',
         `-s3.config=${configIn(folder)}`,
         `-s3.localSocket=${join(folder, 's3.sock')}`,
       ],
       () => takesWrites(client),
+      [`master-grpc-${masterGrpc}`, `volume-grpc-${volumeGrpc}`, `filer-grpc-${filerGrpc}`, `s3-grpc-${s3Grpc}`].map(
+        (socket) => `/tmp/seaweedfs-${socket}.sock`,
+      ),
     );
     const urlOf = (prefix: string) => `s3://${BUCKET}/${prefix}?region=us-east-1&endpoint=${endpoint}&pathStyle=true`;
     const env = { AWS_ACCESS_KEY_ID: ACCESS_KEY, AWS_SECRET_ACCESS_KEY: SECRET_KEY };

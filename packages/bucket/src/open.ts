@@ -39,6 +39,7 @@ function folderOf(url: URL): string {
     throw bad(error instanceof Error ? error.message : 'not a path');
   }
   const folder = path.replace(/\/+$/, '');
+  if (folder.includes('\0')) throw bad('a path has no NUL');
   if (folder === '') throw bad('the root folder cannot be a bucket');
   return folder;
 }

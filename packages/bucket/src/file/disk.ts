@@ -53,6 +53,12 @@ export class Disk {
     fill: (file: FileHandle) => Promise<void>,
     last?: () => void,
   ): Promise<boolean> {
+    const target = this.path(key);
+    // Spares writing what will be thrown away. Only the link below decides.
+    if (exclusive && (await isTaken(target))) {
+      await this.#folders.sync(dirname(target));
+      return false;
+    }
     const temporary = `${this.#temporary}/${randomUUID()}`;
     try {
       const file = await open(temporary, 'wx', FILE_MODE);
@@ -63,7 +69,7 @@ export class Disk {
         await file.close();
       }
       last?.();
-      return await this.#place(temporary, this.path(key), exclusive);
+      return await this.#place(temporary, target, exclusive);
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => {});
       throw error;
@@ -170,14 +176,17 @@ async function linkUnlessTaken(from: string, to: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error;
-    if (await isFolder(to)) throw Object.assign(new Error(`${to} is a folder`), { code: 'EISDIR' });
+    // Taken, even if it has been deleted since; but a folder is another mistake.
+    await isTaken(to);
     return false;
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
+/** Whether there is a file. Throws EISDIR if there is a folder. */
+async function isTaken(path: string): Promise<boolean> {
   try {
-    return (await stat(path)).isDirectory();
+    if ((await stat(path)).isDirectory()) throw Object.assign(new Error(`${path} is a folder`), { code: 'EISDIR' });
+    return true;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return false;
     throw error;

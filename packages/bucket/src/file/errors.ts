@@ -30,7 +30,8 @@ const WHAT_IS_WRONG: Readonly<Record<string, string>> = {
 /** What a failed system call means to the caller of a bucket. An error that is not one is passed on as it is. */
 export function explain(error: unknown, root: string, key?: string): unknown {
   const code = codeOf(error);
-  if (code === '') return error;
+  // ERR_…: Node's own errors, about how it was called.
+  if (code === '' || code.startsWith('ERR_')) return error;
   if (key !== undefined && (code === 'EISDIR' || code === 'ENOTDIR')) {
     return new BucketKeyError(
       `${JSON.stringify(key)} cannot be stored in a folder: a key must not be the beginning, up to a "/", of another one.`,

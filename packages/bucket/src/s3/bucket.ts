@@ -51,7 +51,7 @@ export class S3Bucket implements Bucket {
 
   async put(key: string, body: Uint8Array | string): Promise<void> {
     const at = this.#at(key);
-    await this.#explained(() => this.#client.send(new PutObjectCommand({ ...at, Body: body })));
+    await this.#explained(() => this.#client.send(new PutObjectCommand({ ...at, ...whole(body) })));
   }
 
   async create(key: string, body: Uint8Array | string): Promise<boolean> {
@@ -59,7 +59,7 @@ export class S3Bucket implements Bucket {
     // Our mark on the object. A try whose answer was lost may have won, and its repetition then fails the condition.
     const writer = randomUUID();
     const command = () =>
-      new PutObjectCommand({ ...at, Body: body, IfNoneMatch: '*', Metadata: { 'batchmill-writer': writer } });
+      new PutObjectCommand({ ...at, ...whole(body), IfNoneMatch: '*', Metadata: { 'batchmill-writer': writer } });
     return this.#explained(async () => {
       for (let tries = 1; ; tries++) {
         try {
@@ -247,6 +247,12 @@ export class S3Bucket implements Bucket {
       throw explain(error, this.#location);
     }
   }
+}
+
+/** With the length, which the SDK does not see in an empty body. */
+function whole(body: Uint8Array | string): { Body: Uint8Array; ContentLength: number } {
+  const Body = typeof body === 'string' ? Buffer.from(body) : body;
+  return { Body, ContentLength: Body.byteLength };
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { isKey } from './keys.ts';
+import { idOfIndexKey, layout, type PartName, parsePart } from './layout.ts';
+
+const hex = (length: number) =>
+  fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length });
+const time = fc.integer({ min: 0, max: 2 ** 48 - 1 });
+const idOf = (kind: string, at: number, random: string) => `${kind}${at.toString(16).padStart(12, '0')}${random}`;
+const tenant = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,30}$/);
+const part: fc.Arbitrary<PartName> = fc.record({
+  shard: fc.integer({ min: 0, max: 99_999_999 }),
+  at: time,
+  writer: fc.stringMatching(/^[a-z0-9]{1,32}$/),
+  sequence: fc.integer({ min: 0, max: 999_999 }),
+  completed: fc.nat(),
+  failed: fc.nat(),
+  last: fc.boolean(),
+});
+
+test('the name of a part says what it was made from', () => {
+  fc.assert(
+    fc.property(tenant, time, hex(20), part, (who, at, random, name) => {
+      const id = idOf('batch_', at, random);
+      const key = layout.batch.part(who, id, name);
+      expect(isKey(key)).toBe(true);
+      expect(parsePart(key)).toEqual(name);
+      expect(key.startsWith(layout.batch.partsOfShard(who, id, name.shard))).toBe(true);
+      expect(key.startsWith(layout.batch.parts(who, id))).toBe(true);
+    }),
+  );
+});
+
+test('parts sort by shard, then by age', () => {
+  fc.assert(
+    fc.property(part, part, (a, b) => {
+      const [first, second] = [a, b].map((name) => layout.batch.part('t', 'batch_x', name));
+      const byHand = a.shard - b.shard || a.at - b.at;
+      if (byHand !== 0 && first !== undefined && second !== undefined) expect(first < second).toBe(byHand < 0);
+    }),
+  );
+});
+
+test('what is no part is not taken for one', () => {
+  const good = layout.batch.part('t', 'batch_x', {
+    shard: 1,
+    at: 2,
+    writer: 'w',
+    sequence: 3,
+    completed: 4,
+    failed: 5,
+    last: true,
+  });
+  expect(parsePart(good)).not.toBeNull();
+  for (const key of [
+    `${good}.gz`,
+    good.replace('/results/', '/shards/'),
+    good.replace('-w-', '-W-'),
+    good.replace('.c4', ''),
+    '',
+  ]) {
+    expect(parsePart(key)).toBeNull();
+  }
+});
+
+test('index keys sort newest first and give the id back', () => {
+  const kinds = [
+    ['file-', layout.file.index],
+    ['batch_', layout.batch.index],
+  ] as const;
+  for (const [kind, index] of kinds) {
+    fc.assert(
+      fc.property(tenant, time, time, hex(20), (who, a, b, random) => {
+        const [x, y] = [idOf(kind, a, random), idOf(kind, b, random)];
+        expect(idOfIndexKey(index(who, x))).toBe(x);
+        expect(isKey(index(who, x))).toBe(true);
+        if (a !== b) expect(index(who, x) < index(who, y)).toBe(a > b);
+      }),
+    );
+  }
+  expect(() => layout.file.index('t', 'file-short')).toThrow('not an id');
+  expect(idOfIndexKey('index/files/t/other')).toBe('');
+});
+
+test('what expires sorts by time', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 999_999_999_999 }), fc.integer({ min: 0, max: 999_999_999_999 }), (a, b) => {
+      const [first, second] = [layout.file.expires(a, 't', 'x'), layout.file.expires(b, 't', 'x')];
+      if (a !== b) expect(first < second).toBe(a < b);
+      expect(first.startsWith(layout.file.expiresPrefix)).toBe(true);
+    }),
+  );
+});
