@@ -1,1 +1,1 @@
-export { type NodeLlamaCppOptions, startNodeLlamaCpp } from './node-llama-cpp.ts';
+export { type NodeLlamaCpp, type NodeLlamaCppOptions, startNodeLlamaCpp } from './node-llama-cpp.ts';

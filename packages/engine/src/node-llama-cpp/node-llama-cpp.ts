@@ -32,6 +32,11 @@ export interface NodeLlamaCppOptions {
   signal?: AbortSignal;
 }
 
+export interface NodeLlamaCpp extends Engine {
+  /** Of the process that holds the model. */
+  readonly pid: number;
+}
+
 /** Lines of the child's error output kept for `EngineDeath`. */
 const STDERR_BYTES = 8_000;
 /** The child ends by itself when it is told; after this it is killed. */
@@ -41,7 +46,7 @@ const GRACE_MS = 3_000;
  * The engine without llama-server: node-llama-cpp in a child process of ours. Text only.
  * @throws EngineError `model_unusable` when the model cannot be loaded, `aborted`.
  */
-export async function startNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<Engine> {
+export async function startNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<NodeLlamaCpp> {
   const model = describeModel(options.modelPath);
   if (model.isMmproj) {
     throw new EngineError('model_unusable', `${options.modelPath} is a projector (mmproj), not a text model`);
@@ -72,7 +77,8 @@ export async function startNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<E
   return new NodeLlamaCppEngine(child, model, release, { ...options, contextTokens });
 }
 
-class NodeLlamaCppEngine implements Engine {
+class NodeLlamaCppEngine implements NodeLlamaCpp {
+  readonly pid: number;
   readonly capabilities: Capabilities;
   readonly ended: Promise<EngineDeath | null>;
   readonly #child: Child;
@@ -82,6 +88,7 @@ class NodeLlamaCppEngine implements Engine {
     this.#child = child;
     this.#model = model;
     this.ended = child.ended;
+    this.pid = child.pid;
     this.capabilities = {
       engine: `node-llama-cpp (llama.cpp ${release})`,
       model: options.model,
@@ -295,6 +302,10 @@ class Child {
       });
       this.#send(message(id));
     });
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
   }
 
   kill(): void {

@@ -1,0 +1,297 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readGguf } from '../gguf/index.ts';
+import type { GenerateRequest, Message } from '../port.ts';
+import { type NodeLlamaCpp, startNodeLlamaCpp } from './index.ts';
+
+const testModel = (name: string) => new URL(`../../../../models/test/${name}`, import.meta.url).pathname;
+const modelPath = testModel('text.gguf');
+const options = { modelPath, model: 'tiny', slots: 2, contextTokens: 512, threads: 1, gpu: false };
+const never = new AbortController().signal;
+
+const say = (text: string): Message[] => [{ role: 'user', content: [{ type: 'text', text }] }];
+const request = (text: string, more: Partial<GenerateRequest> = {}): GenerateRequest => ({
+  messages: say(text),
+  thinking: false,
+  sampling: { temperature: 0, topP: 1, topK: 0 },
+  maxTokens: 24,
+  stop: [],
+  format: { type: 'text' },
+  ...more,
+});
+const fails = (code: string, words = '') => expect.objectContaining({ code, message: expect.stringContaining(words) });
+
+let engine: NodeLlamaCpp;
+beforeAll(async () => {
+  engine = await startNodeLlamaCpp(options);
+});
+afterAll(async () => {
+  await engine.close();
+});
+
+describe('generation', () => {
+  it('is deterministic when greedy, also beside others', async () => {
+    const alone = await engine.generate(request('Hello'), never);
+    const texts = ['Hello', 'One', 'Hello', 'Two', 'Hello'];
+    const together = await Promise.all(texts.map((text) => engine.generate(request(text), never)));
+    expect(alone).toMatchObject({ finishReason: 'length', usage: { completionTokens: 24 }, reasoning: null });
+    for (const [index, text] of texts.entries()) if (text === 'Hello') expect(together[index]?.text).toBe(alone.text);
+  });
+
+  it('follows the seed', async () => {
+    const sampled = (seed: number) =>
+      engine.generate(request('Hello', { sampling: { temperature: 1, topP: 0.95, topK: 64, seed } }), never);
+    const [first, again, other] = [await sampled(7), await sampled(7), await sampled(8)];
+    expect(again.text).toBe(first.text);
+    expect(other.text).not.toBe(first.text);
+  });
+
+  it('evaluates again only what is new', async () => {
+    const first = await engine.generate(request('The same beginning, then one thing'), never);
+    const second = await engine.generate(request('The same beginning, then another'), never);
+    expect(second.usage.cachedTokens).toBeGreaterThan(20);
+    expect(second.usage.cachedTokens).toBeLessThan(first.usage.promptTokens);
+    const fresh = await startNodeLlamaCpp(options);
+    try {
+      const third = await fresh.generate(request('The same beginning, then another'), never);
+      expect(third.usage.cachedTokens).toBe(0);
+      expect(third.text).toBe(second.text);
+    } finally {
+      await fresh.close();
+    }
+  });
+
+  it('ends before a stop text, wherever its tokens fall', async () => {
+    const { text } = await engine.generate(request('Hello'), never);
+    const stop = text.slice(5, 9);
+    const stopped = await engine.generate(request('Hello', { stop: ['', 'not there', stop], logprobs: 0 }), never);
+    expect(stopped.text).toBe(text.slice(0, text.indexOf(stop)));
+    expect(stopped.finishReason).toBe('stop');
+    expect(stopped.logprobs?.length).toBeLessThanOrEqual(stopped.usage.completionTokens);
+  });
+
+  it('keeps to bans and penalties', async () => {
+    const plain = await engine.generate(request('Hello', { logprobs: 1 }), never);
+    const first = plain.logprobs?.[0]?.token ?? '';
+    const banned = await engine.generate(
+      request('Hello', { sampling: { temperature: 0, topP: 1, topK: 0, logitBias: ban(first) }, logprobs: 1 }),
+      never,
+    );
+    expect(banned.logprobs?.[0]?.token).not.toBe(first);
+    const penalised = await engine.generate(
+      request('Hello', { sampling: { temperature: 0, topP: 1, topK: 0, frequencyPenalty: 2, presencePenalty: 2 } }),
+      never,
+    );
+    expect(penalised.text).not.toBe(plain.text);
+  });
+
+  it('gives the probabilities of tokens and their rivals', async () => {
+    const { logprobs, usage } = await engine.generate(request('Hello', { logprobs: 5 }), never);
+    expect(logprobs).toHaveLength(usage.completionTokens);
+    for (const entry of logprobs ?? []) {
+      expect(entry.top).toHaveLength(5);
+      expect(entry.top[0]).toEqual({ token: entry.token, logprob: entry.logprob, bytes: entry.bytes });
+      expect(entry.top.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0)).toBeLessThanOrEqual(1.0001);
+    }
+  });
+
+  it('holds to a JSON schema, and to JSON', async () => {
+    const schema = {
+      type: 'object',
+      properties: {
+        kind: { enum: ['a', 'b'] },
+        count: { type: 'integer' },
+        note: { anyOf: [{ type: 'boolean' }, { type: 'null' }] },
+      },
+      required: ['kind'],
+      additionalProperties: false,
+    };
+    const { text } = await engine.generate(
+      request('JSON', { format: { type: 'json_schema', schema }, maxTokens: 200 }),
+      never,
+    );
+    const value = JSON.parse(text);
+    expect(['a', 'b']).toContain(value.kind);
+    expect(Number.isInteger(value.count)).toBe(true);
+    expect([true, false, null]).toContain(value.note);
+    const free = await engine.generate(request('JSON', { format: { type: 'json_object' }, maxTokens: 200 }), never);
+    expect(free.finishReason === 'length' || typeof JSON.parse(free.text) === 'object').toBe(true);
+    expect(free.text).toMatch(/^\{/);
+  });
+
+  it('refuses what a schema cannot be held to', async () => {
+    const refused = (schema: Record<string, unknown>) =>
+      engine.generate(request('JSON', { format: { type: 'json_schema', schema } }), never);
+    await expect(refused({ type: 'string', pattern: '^a$' })).rejects.toEqual(fails('bad_request', '"pattern"'));
+  });
+
+  it('thinks first, and then keeps to the format', async () => {
+    let reasoningTokens = 0;
+    for (const text of ['Give JSON', 'One', 'Two', 'Three']) {
+      const answer = await engine.generate(
+        request(text, { thinking: true, format: { type: 'json_object' }, maxTokens: 40 }),
+        never,
+      );
+      expect(answer.text).toMatch(/^(?:\{|$)/);
+      reasoningTokens += answer.usage.reasoningTokens;
+    }
+    expect(reasoningTokens).toBeGreaterThan(0);
+  });
+});
+
+describe('refusals', () => {
+  it('a prompt over the context, with both numbers', async () => {
+    await expect(engine.generate(request('x '.repeat(600)), never)).rejects.toEqual(fails('context_overflow', '512'));
+  });
+  it('an answer that fills the context ends there', async () => {
+    const { maxTokens: _none, ...unbounded } = request('x '.repeat(100));
+    const answer = await engine.generate(unbounded, never);
+    expect(answer.usage.promptTokens + answer.usage.completionTokens).toBeLessThanOrEqual(512);
+  });
+  it('pictures and recordings', async () => {
+    const messages: Message[] = [{ role: 'user', content: [{ type: 'image', data: new Uint8Array(4) }] }];
+    await expect(engine.generate(request('', { messages }), never)).rejects.toEqual(
+      fails('unsupported', 'llama-server'),
+    );
+  });
+});
+
+describe('a stopped request', () => {
+  it('gives its slot back', async () => {
+    const one = await startNodeLlamaCpp({ ...options, slots: 1, contextTokens: 4096 });
+    try {
+      const stop = new AbortController();
+      const long = one.generate(
+        request('a', { maxTokens: 4000, sampling: { temperature: 5, topP: 1, topK: 0 } }),
+        stop.signal,
+      );
+      const waiting = one.generate(request('b', { maxTokens: 4000 }), stop.signal);
+      const settled = Promise.allSettled([long, waiting]);
+      setTimeout(() => stop.abort(), 50);
+      for (const result of await settled)
+        expect(result).toMatchObject({ status: 'rejected', reason: { code: 'aborted' } });
+      expect((await one.generate(request('Hello'), never)).usage.completionTokens).toBe(24);
+    } finally {
+      await one.close();
+    }
+  });
+  it('before it began does nothing', async () => {
+    await expect(engine.generate(request('a'), AbortSignal.abort())).rejects.toEqual(fails('aborted'));
+  });
+});
+
+describe('classification', () => {
+  it('gives the probability of each candidate', async () => {
+    const result = await engine.classify?.(
+      { messages: say('Safe?'), candidates: ['a', 'b', '7'], prefix: 'It is ' },
+      never,
+    );
+    expect(Object.keys(result ?? {}).sort()).toEqual(['7', 'a', 'b']);
+    const sum = Object.values(result ?? {}).reduce((total, value) => total + value, 0);
+    expect(sum).toBeGreaterThan(0);
+    expect(sum).toBeLessThanOrEqual(1);
+  });
+  it('refuses candidates that begin alike', async () => {
+    const request = { messages: say('Safe?'), candidates: ['a', 'a'] };
+    await expect(engine.classify?.(request, never)).rejects.toEqual(fails('bad_request', 'same token'));
+  });
+});
+
+describe('embeddings', () => {
+  it('have unit length, and the same for the same text', async () => {
+    const vectors = (await engine.embed?.(['one', 'two', 'one'], never)) ?? [];
+    expect(vectors.map((vector) => Math.hypot(...vector))).toEqual([1, 1, 1].map(() => expect.closeTo(1, 5)));
+    expect(vectors[2]).toEqual(vectors[0]);
+    expect(vectors[1]).not.toEqual(vectors[0]);
+  });
+  it('of too long a text are refused', async () => {
+    await expect(engine.embed?.(['x '.repeat(600)], never)).rejects.toEqual(fails('context_overflow', '512'));
+  });
+});
+
+describe('the process', () => {
+  it('that is killed takes its requests with it, and says how it ended', async () => {
+    const victim = await startNodeLlamaCpp({ ...options, contextTokens: 4096 });
+    await victim.health();
+    const pending = victim.generate(request('a', { maxTokens: 4000 }), never);
+    setTimeout(() => process.kill(victim.pid, 'SIGKILL'), 20);
+    await expect(pending).rejects.toEqual(fails('engine_died'));
+    expect(await victim.ended).toMatchObject({ code: null, signal: 'SIGKILL' });
+    await expect(victim.health()).rejects.toEqual(fails('engine_died'));
+    await victim.close();
+  });
+
+  it('that is closed ends as wished', async () => {
+    const closing = await startNodeLlamaCpp({ ...options, contextTokens: 4096 });
+    const pending = closing.generate(request('a', { maxTokens: 4000 }), never);
+    const refused = expect(pending).rejects.toEqual(fails('engine_died'));
+    await Promise.all([closing.close(), closing.close()]);
+    await refused;
+    expect(await closing.ended).toBeNull();
+    expect(alive(closing.pid)).toBe(false);
+  });
+
+  it('does not outlive the worker', async () => {
+    const script = `
+      const { startNodeLlamaCpp } = await import(${JSON.stringify(new URL('index.ts', import.meta.url).href)});
+      const engine = await startNodeLlamaCpp(${JSON.stringify(options)});
+      console.log(engine.pid);
+      setInterval(() => {}, 1000);`;
+    const worker = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = await once(worker.stdout, 'data');
+    const pid = Number(String(line));
+    expect(alive(pid)).toBe(true);
+    worker.kill('SIGKILL');
+    await once(worker, 'exit');
+    await expect.poll(() => alive(pid), { timeout: 5000 }).toBe(false);
+  });
+});
+
+describe('a model that cannot be loaded', () => {
+  it('is told before any engine sees it', async () => {
+    await expect(startNodeLlamaCpp({ ...options, modelPath: '/none.gguf' })).rejects.toEqual(fails('model_unusable'));
+    const mmproj = testModel('mmproj.gguf');
+    await expect(startNodeLlamaCpp({ ...options, modelPath: mmproj })).rejects.toEqual(
+      fails('model_unusable', 'mmproj'),
+    );
+  });
+  it('is told when llama.cpp refuses it', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'engine-'));
+    try {
+      const strange = readFileSync(modelPath);
+      // The same header with an architecture nobody knows.
+      for (let at = strange.indexOf('gemma4'); at >= 0; at = strange.indexOf('gemma4', at)) strange.write('gemma9', at);
+      writeFileSync(join(directory, 'strange.gguf'), strange);
+      await expect(startNodeLlamaCpp({ ...options, modelPath: join(directory, 'strange.gguf') })).rejects.toEqual(
+        fails('model_unusable'),
+      );
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+  it('need not be waited for', async () => {
+    const starting = startNodeLlamaCpp({ ...options, signal: AbortSignal.timeout(20) });
+    await expect(starting).rejects.toEqual(fails('aborted'));
+  });
+});
+
+/** The token's id or ids, banned. */
+function ban(text: string): Record<string, number> {
+  const tokens = readGguf(modelPath).texts('tokenizer.ggml.tokens', (utf8) => utf8.toString() === text);
+  return Object.fromEntries(tokens.map(([id]) => [String(id), -100]));
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
