@@ -19,6 +19,8 @@ export interface EnsureOptions {
   allowBuild?: boolean;
   /** Kernels to have; unless given, the best this machine has the hardware for. */
   gpu?: Gpu;
+  /** It is built for another machine, into an image: this one need not have the GPU. */
+  forAnotherMachine?: boolean;
   /** `~/.cache/batchmill/llama-server` unless given. */
   cacheDir?: string;
   signal?: AbortSignal;
@@ -122,7 +124,7 @@ async function cachedOrBuilt(libraries: Libraries, options: EnsureOptions): Prom
     await buildInto(
       target,
       libraries,
-      (executable, folder) => check(executable, folder, libraries),
+      (executable, folder) => check(executable, folder, libraries, options.forAnotherMachine === true),
       options.onProgress,
     );
     const built = await tried(join(target, 'llama-server'));
@@ -146,7 +148,12 @@ async function cached(target: string, libraries: Libraries): Promise<Tried | nul
 const run = promisify(execFile);
 
 /** @throws EngineError when what was built does not start, or does not see the GPU it was built for. */
-async function check(executable: string, folder: string, { gpu, olderCuda }: Libraries): Promise<void> {
+async function check(
+  executable: string,
+  folder: string,
+  { gpu, olderCuda }: Libraries,
+  forAnotherMachine: boolean,
+): Promise<void> {
   if ((await tried(executable)) === null) {
     const reason = await run(executable, ['--version']).then(
       () => 'it gave no version',
@@ -154,7 +161,7 @@ async function check(executable: string, folder: string, { gpu, olderCuda }: Lib
     );
     throw new EngineError('engine_missing', `llama-server was built but does not start: ${reason}`);
   }
-  if (gpu === 'cpu' || (await seesDevice(executable))) return;
+  if (gpu === 'cpu' || forAnotherMachine || (await seesDevice(executable))) return;
   if (olderCuda !== null) {
     await copyFile(olderCuda, join(folder, 'libggml-cuda.so'));
     if (await seesDevice(executable)) return;
