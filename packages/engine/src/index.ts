@@ -1,1 +1,5 @@
+export * from './chat/index.ts';
+export * from './gguf/index.ts';
+export * from './models/index.ts';
+export * from './node-llama-cpp/index.ts';
 export * from './port.ts';
