@@ -1,10 +1,11 @@
+import type { Bucket } from '@batchmill/bucket';
 import { loadConfig } from '@batchmill/config';
-import { createKey, isLive, listKeys, revokeKey } from '@batchmill/keys';
+import { anyKeys, createKey, isLive, listKeys, revokeKey } from '@batchmill/keys';
 import type { Command } from 'commander';
 import { CommandError } from '../errors.ts';
 import { openConfiguredBucket } from '../service.ts';
 
-/** `keys create|list|revoke`: works on the bucket (BUCKET_URL, or the embedded one), with no server running or many. */
+/** `keys create|ensure|list|revoke`: works on the bucket (BUCKET_URL, or the embedded one), with no server running or many. */
 export function keysCommand(program: Command): void {
   const keys = program.command('keys').description('API keys, kept as hashes in the bucket (BUCKET_URL)');
 
@@ -17,15 +18,22 @@ export function keysCommand(program: Command): void {
     .action(async (options: { name: string; tenant: string; days?: string }) => {
       const bucket = await openConfiguredBucket(loadConfig());
       try {
-        const days = options.days === undefined ? null : Number(options.days);
-        if (days !== null && !(days > 0)) throw new CommandError('--days takes a number above 0.');
-        const { key, record } = await createKey(bucket, {
-          tenant: options.tenant,
-          name: options.name,
-          ...(days === null ? {} : { expiresAt: Math.floor(Date.now() / 1000 + days * 86_400) }),
-        });
-        process.stderr.write(`Key ${record.id} for tenant '${record.tenant}'. Keep it: it cannot be shown again.\n`);
-        process.stdout.write(`${key}\n`);
+        await create(bucket, options);
+      } finally {
+        await bucket.close();
+      }
+    });
+
+  keys
+    .command('ensure')
+    .description('make a key if there has never been one, for the first start of a service; else do nothing')
+    .option('--name <name>', 'what it is for', 'first key')
+    .option('--tenant <tenant>', 'whose data it opens', 'default')
+    .action(async (options: { name: string; tenant: string }) => {
+      const bucket = await openConfiguredBucket(loadConfig());
+      try {
+        if (await anyKeys(bucket)) process.stderr.write('There are API keys already: none was made.\n');
+        else await create(bucket, options);
       } finally {
         await bucket.close();
       }
@@ -60,4 +68,16 @@ export function keysCommand(program: Command): void {
         await bucket.close();
       }
     });
+}
+
+async function create(bucket: Bucket, options: { name: string; tenant: string; days?: string }): Promise<void> {
+  const days = options.days === undefined ? null : Number(options.days);
+  if (days !== null && !(days > 0)) throw new CommandError('--days takes a number above 0.');
+  const { key, record } = await createKey(bucket, {
+    tenant: options.tenant,
+    name: options.name,
+    ...(days === null ? {} : { expiresAt: Math.floor(Date.now() / 1000 + days * 86_400) }),
+  });
+  process.stderr.write(`Key ${record.id} for tenant '${record.tenant}'. Keep it: it cannot be shown again.\n`);
+  process.stdout.write(`${key}\n`);
 }
