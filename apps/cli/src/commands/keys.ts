@@ -32,6 +32,8 @@ export function keysCommand(program: Command): void {
     .action(async (options: { name: string; tenant: string }) => {
       const bucket = await openConfiguredBucket(loadConfig());
       try {
+        // Says what is wrong with the bucket, if anything; and its first write makes the bucket on servers that do that.
+        await bucket.check();
         if (await anyKeys(bucket)) process.stderr.write('There are API keys already: none was made.\n');
         else await create(bucket, options);
       } finally {
