@@ -131,7 +131,14 @@ function tokenizePrompt({ model, addsBos, contextTokens }: Loaded, prompt: strin
  */
 async function prepare(sequence: LlamaContextSequence, tokens: Token[], job: Job): Promise<number> {
   // The last token is always evaluated anew: its logits make the first token of the answer.
-  await sequence.adaptStateToTokens(tokens.slice(0, -1), false);
+  const wanted = tokens.slice(0, -1);
+  const { firstDifferentIndex: shared } = sequence.compareContextTokens(wanted);
+  // Layers with a sliding window keep only the last tokens. Going back to where a part of the window is gone already gives
+  // wrong answers, and node-llama-cpp (3.21) looks only whether the one token before is there.
+  const window = sequence.model.fileInsights.swaSize ?? 0;
+  const whole = sequence.stateCellsStartIndex <= Math.max(0, shared - window);
+  if (shared < sequence.nextTokenIndex && !whole) await sequence.clearHistory();
+  else await sequence.adaptStateToTokens(wanted, false);
   const cached = sequence.nextTokenIndex;
   for (let at = cached; at + CHUNK < tokens.length; at += CHUNK) {
     if (job.aborted) throw aborted();

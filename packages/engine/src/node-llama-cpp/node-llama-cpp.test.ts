@@ -65,6 +65,26 @@ describe('generation', () => {
     }
   });
 
+  it('does not go back to where a sliding window has lost its tokens', async () => {
+    // Gemma 4's window is 512 tokens: after the long prompt the short one's beginning is only in the full layers.
+    const long = Array.from({ length: 1500 }, (_, at) => 'abcdefghijklmnopqrstuvwxyz'[(at * at * 7 + at) % 26]).join(
+      '',
+    );
+    const short = `${long.slice(0, 200)}zz`;
+    const one = { ...options, slots: 1, contextTokens: 4096 };
+    const used = await startNodeLlamaCpp(one);
+    const fresh = await startNodeLlamaCpp(one);
+    try {
+      await used.generate(request(long), never);
+      const after = await used.generate(request(short, { logprobs: 0 }), never);
+      const alone = await fresh.generate(request(short, { logprobs: 0 }), never);
+      expect(after.text).toBe(alone.text);
+      expect(after.logprobs?.[0]?.logprob).toBeCloseTo(alone.logprobs?.[0]?.logprob ?? 0, 2);
+    } finally {
+      await Promise.all([used.close(), fresh.close()]);
+    }
+  });
+
   it('ends before a stop text, wherever its tokens fall', async () => {
     const { text } = await engine.generate(request('Hello'), never);
     const stop = text.slice(5, 9);
