@@ -23,6 +23,11 @@ const request = (text: string, more: Partial<GenerateRequest> = {}): GenerateReq
   format: { type: 'text' },
   ...more,
 });
+/** An answer that cannot end before its last token: the random model would else end it when it likes. */
+const endless: Partial<GenerateRequest> = {
+  maxTokens: 4000,
+  format: { type: 'json_schema', schema: { type: 'array', items: { const: 'a'.repeat(50) }, minItems: 500 } },
+};
 const fails = (code: string, words = '') => expect.objectContaining({ code, message: expect.stringContaining(words) });
 
 let engine: NodeLlamaCpp;
@@ -185,11 +190,8 @@ describe('a stopped request', () => {
     const one = await startNodeLlamaCpp({ ...options, slots: 1, contextTokens: 4096 });
     try {
       const stop = new AbortController();
-      const long = one.generate(
-        request('a', { maxTokens: 4000, sampling: { temperature: 5, topP: 1, topK: 0 } }),
-        stop.signal,
-      );
-      const waiting = one.generate(request('b', { maxTokens: 4000 }), stop.signal);
+      const long = one.generate(request('a', endless), stop.signal);
+      const waiting = one.generate(request('b', endless), stop.signal);
       const settled = Promise.allSettled([long, waiting]);
       setTimeout(() => stop.abort(), 50);
       for (const result of await settled)
@@ -237,7 +239,7 @@ describe('the process', () => {
   it('that is killed takes its requests with it, and says how it ended', async () => {
     const victim = await startNodeLlamaCpp({ ...options, contextTokens: 4096 });
     await victim.health();
-    const pending = victim.generate(request('a', { maxTokens: 4000 }), never);
+    const pending = victim.generate(request('a', endless), never);
     setTimeout(() => process.kill(victim.pid, 'SIGKILL'), 20);
     await expect(pending).rejects.toEqual(fails('engine_died'));
     expect(await victim.ended).toMatchObject({ code: null, signal: 'SIGKILL' });
@@ -247,7 +249,7 @@ describe('the process', () => {
 
   it('that is closed ends as wished', async () => {
     const closing = await startNodeLlamaCpp({ ...options, contextTokens: 4096 });
-    const pending = closing.generate(request('a', { maxTokens: 4000 }), never);
+    const pending = closing.generate(request('a', endless), never);
     const refused = expect(pending).rejects.toEqual(fails('engine_died'));
     await Promise.all([closing.close(), closing.close()]);
     await refused;
