@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { arrayOf, bucketConformance } from '../conformance.ts';
+import { bucketConformance } from '../conformance.ts';
+import { arrayOf } from '../conformance-list.ts';
 import { openBucket } from '../open.ts';
 import { type Bucket, BucketKeyError, BucketUnavailableError } from '../port.ts';
 

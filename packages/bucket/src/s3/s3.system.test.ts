@@ -1,11 +1,14 @@
 import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { layLine } from '../../../../test/servers/line.ts';
 import { type S3Server, startS3 } from '../../../../test/servers/s3.ts';
-import { arrayOf, bucketConformance } from '../conformance.ts';
+import { bucketConformance } from '../conformance.ts';
+import { arrayOf } from '../conformance-list.ts';
 import { openBucket } from '../open.ts';
 import { BucketUnavailableError } from '../port.ts';
 
 // The first start on a machine builds the server.
+const MiB = 1024 * 1024;
 const BUILD_MS = 20 * 60_000;
 
 let server: S3Server;
@@ -69,6 +72,46 @@ describe('s3', () => {
     expect(secret).toBe(server.env.AWS_SECRET_ACCESS_KEY);
   });
 
+  test('knows that it won, or lost, when the answer to its create is lost', async () => {
+    await using line = await layLine(server.endpoint);
+    const bucket = await openBucket(server.urlOf('lost').replace(server.endpoint, line.endpoint));
+    for (const key of ['a', 'b', 'c']) {
+      for (const won of [true, false]) {
+        const before = line.breaks();
+        line.breakAfter(0);
+        expect(await bucket.create(key, 'body')).toBe(won);
+        expect(line.breaks()).toBe(before + 1);
+      }
+    }
+    await bucket.close();
+  });
+
+  test('reads and writes on when the line breaks', async () => {
+    await using line = await layLine(server.endpoint);
+    const bucket = await openBucket(server.urlOf('broken').replace(server.endpoint, line.endpoint));
+    const body = Buffer.alloc(20 * MiB).map((_, i) => (i * 31) % 251);
+    line.breakAfter(0);
+    expect(await bucket.write('x', split(body))).toEqual({ bytes: body.length });
+    expect(line.breaks()).toBe(1);
+    for (const range of [undefined, { start: 1_000, end: 15 * MiB }]) {
+      const before = line.breaks();
+      line.breakAfter(3 * MiB);
+      const read: Uint8Array[] = [];
+      let seen = before;
+      for await (const chunk of (await bucket.read('x', range)) ?? split(Buffer.of())) {
+        read.push(chunk);
+        if (line.breaks() === seen) continue;
+        seen = line.breaks();
+        if (seen < before + 4) line.breakAfter(3 * MiB);
+      }
+      expect(line.breaks()).toBe(before + 4);
+      expect(Buffer.concat(read).equals(range === undefined ? body : body.subarray(range.start, range.end + 1))).toBe(
+        true,
+      );
+    }
+    await bucket.close();
+  });
+
   test('is unavailable, in bounded time, when the server is gone, reads on and works when it is back', async () => {
     const bucket = await openBucket(server.urlOf('vanish'));
     const size = 32 * 1024 * 1024;
@@ -83,7 +126,7 @@ describe('s3', () => {
       () => bucket.put('y', 'y'),
       () => bucket.create('y', 'y'),
       () => bucket.delete('y'),
-      () => bucket.write('y', oneChunk()),
+      () => bucket.write('y', split(Buffer.from('y'))),
       () => arrayOf(bucket.list('')),
       () => bucket.concat('y', ['x']),
       () => bucket.check(),
@@ -105,6 +148,6 @@ describe('s3', () => {
   }, 120_000);
 });
 
-async function* oneChunk(): AsyncGenerator<Uint8Array> {
-  yield Buffer.from('y');
+async function* split(body: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < body.byteLength; at += MiB) yield body.subarray(at, at + MiB);
 }
