@@ -196,6 +196,16 @@ function checkShape(gguf: Gguf, architecture: string): void {
   const blocks = positive('block_count', 10_000);
   if (blocks === null) throw wrong(`it lacks "${architecture}.block_count"`);
 
+  for (const key of ['attention.key_length', 'attention.value_length']) {
+    positive(key, 2 ** 16);
+    positive(`${key}_swa`, 2 ** 16);
+  }
+  // Positions are turned in pairs of dimensions. With none llama.cpp hangs, with half a pair it aborts.
+  for (const key of ['rope.dimension_count', 'rope.dimension_count_swa']) {
+    const dimensions = positive(key, 2 ** 16);
+    if (dimensions !== null && dimensions % 2 !== 0) throw wrong(`"${architecture}.${key}" is ${dimensions}`);
+  }
+
   for (const key of ['attention.head_count', 'attention.head_count_kv', 'feed_forward_length']) {
     const value = gguf.metadata.get(`${architecture}.${key}`);
     if (typeof value === 'object') {

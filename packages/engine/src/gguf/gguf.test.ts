@@ -185,6 +185,11 @@ describe('a file that is no whole GGUF is refused:', () => {
       gguf([entry.text('general.architecture', 'x'), entry.u32('x.block_count', 1e6)], weights, 530),
       'block_count',
     ],
+    [
+      'half a pair of turned dimensions',
+      withEntries(entry.u32('llama.rope.dimension_count', 7)),
+      'rope.dimension_count',
+    ],
     ['a context of the wrong type', withEntries(entry.text('llama.context_length', 'long')), 'not a number'],
     [
       'shared layers that do not fit',
