@@ -21,7 +21,7 @@ export interface TestServer {
   resume(): void;
 }
 
-/** A server program in a temporary folder of its own. It dies with this process at the latest. */
+/** A server program in a temporary folder of its own. It dies with this process, unless that is killed by SIGKILL. */
 export class ServerProcess implements TestServer {
   readonly folder: string;
   readonly #name: string;

@@ -42,6 +42,11 @@ async function build(program: string): Promise<void> {
   const work = await mkdtemp(join(tmpdir(), 'batchmill-weed-'));
   try {
     const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-p=2 -buildvcs=false' };
+    await run('go', ['version'], { env }).catch(() => {
+      throw new Error(
+        'The S3 server for the tests is built with Go: install Go 1.26.6 or newer, or set S3_SERVER_WEED.',
+      );
+    });
     const { stdout } = await run('go', ['mod', 'download', '-json', `${MODULE}@${VERSION}`], { cwd: work, env });
     const { Dir } = z.object({ Dir: z.string() }).parse(JSON.parse(stdout));
     await writeFile(join(work, 'go.mod'), await readFile(join(Dir, 'go.mod')));
@@ -85,3 +90,6 @@ async function exists(path: string): Promise<boolean> {
     () => false,
   );
 }
+
+// `node test/servers/weed.ts` builds it ahead of the tests and prints where it is.
+if (import.meta.main) console.log(await weedProgram());
