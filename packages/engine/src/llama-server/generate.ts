@@ -1,0 +1,198 @@
+import { countReasoningTokens, parseAnswer, type RenderedPrompt, renderPrompt } from '../chat/index.ts';
+import { EngineError, type GenerateRequest, type Generation, type GenerationLogprob } from '../port.ts';
+import type { Client } from './client.ts';
+import type { Dialect, Thinking } from './model.ts';
+import { formatSettings, samplingSettings } from './settings.ts';
+import type { Completion, CompletionRequest, Probability, Prompt } from './wire.ts';
+
+/** What answers come from: one loaded model behind one server. */
+export interface Source {
+  client: Client;
+  dialect: Dialect;
+  mediaMarker: string;
+  image: boolean;
+  audio: boolean;
+}
+
+/**
+ * Answers one request.
+ * @throws EngineError as the port says.
+ */
+export async function generate(source: Source, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+  const { dialect } = source;
+  const rendered = renderPrompt(dialect.template, request, { ...dialect, mediaMarker: source.mediaMarker });
+  requireEncoders(source, rendered);
+  const run = new Run(source, request, rendered, signal);
+
+  const choice = request.toolChoice ?? 'auto';
+  const forced = run.mayCallTools && choice !== 'auto';
+  const constrained = request.format.type !== 'text';
+  if (dialect.thinking !== null && request.thinking && !forced && (constrained || request.stop.length > 0)) {
+    return run.thinkThenAnswer(dialect.thinking);
+  }
+  if (constrained && !forced && run.mayCallTools && dialect.toolCall !== null) {
+    return run.callOrAnswer(dialect.toolCall);
+  }
+  return run.answer(forced ? 'text' : 'form');
+}
+
+function requireEncoders({ image, audio }: Source, { media }: RenderedPrompt): void {
+  if (!image && media.some((item) => item.type === 'image')) {
+    throw new EngineError('unsupported', 'This model reads no pictures (it was started without a projector for them)');
+  }
+  if (!audio && media.some((item) => item.type === 'audio')) {
+    throw new EngineError(
+      'unsupported',
+      'This model reads no recordings (it was started without a projector for them)',
+    );
+  }
+}
+
+/** One request on its way: a single completion, or two where one cannot do what was asked for. */
+class Run {
+  readonly mayCallTools: boolean;
+  readonly #source: Source;
+  readonly #request: GenerateRequest;
+  readonly #rendered: RenderedPrompt;
+  readonly #signal: AbortSignal;
+  readonly #base: Omit<CompletionRequest, 'prompt' | 'n_predict'>;
+  readonly #media: string[];
+
+  constructor(source: Source, request: GenerateRequest, rendered: RenderedPrompt, signal: AbortSignal) {
+    this.#source = source;
+    this.#request = request;
+    this.#rendered = rendered;
+    this.#signal = signal;
+    this.mayCallTools = (request.tools?.length ?? 0) > 0 && request.toolChoice !== 'none';
+    this.#media = rendered.media.map(({ data }) =>
+      Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64'),
+    );
+    const { preserved, userTurn } = source.dialect;
+    this.#base = {
+      ...samplingSettings(request.sampling),
+      ...(preserved.length === 0 ? {} : { preserved_tokens: preserved }),
+      ...(userTurn === null ? {} : { message_delimiters: [{ role: 'user', delimiter: userTurn }] }),
+      // The sampled token itself is always reported, so even 0 alternatives need one.
+      ...(request.logprobs === undefined ? {} : { n_probs: Math.max(1, request.logprobs) }),
+    };
+  }
+
+  /** One completion. */
+  async answer(form: 'form' | 'text'): Promise<Generation> {
+    const settings = form === 'form' ? formatSettings(this.#request.format) : {};
+    const answer = await this.#complete([], { ...settings, ...this.#stop() }, this.#request.maxTokens);
+    return this.#generation(answer.content, null, answer);
+  }
+
+  /**
+   * A schema and stop texts are for the answer, not for the reasoning before it, but llama-server would apply both to
+   * all of it. So the model first reasons to the end of its thought, then answers.
+   */
+  async thinkThenAnswer(thinking: Thinking): Promise<Generation> {
+    const opening = this.#rendered.prefill.includes(thinking.opening.trim()) ? '' : thinking.opening;
+    const thought = await this.#complete([opening], { stop: [thinking.closing] }, this.#request.maxTokens);
+    const raw = opening + thought.content + thinking.closing;
+    const left = this.#request.maxTokens === undefined ? undefined : this.#request.maxTokens - thought.tokens_predicted;
+    if (thought.stop_type === 'limit' || (left !== undefined && left <= 0)) {
+      return this.#generation(raw, thought, null);
+    }
+    const closed = thought.tokens.at(-1) === thinking.close;
+    // A model that ended its turn in thought is made to answer all the same.
+    const tokens = thought.stop_type === 'eos' ? thought.tokens.slice(0, -1) : thought.tokens;
+    const answer = await this.#complete(
+      this.#media.length === 0
+        ? [opening, ...tokens, closed ? '' : thinking.closing, thinking.gap]
+        : [opening, thought.content, thinking.closing, thinking.gap],
+      { ...formatSettings(this.#request.format), ...this.#stop() },
+      left,
+    );
+    return this.#generation(raw + answer.content, thought, answer);
+  }
+
+  /** With a schema the model could not call a tool, without one it need not keep to the schema: its first token decides. */
+  async callOrAnswer(toolCall: number): Promise<Generation> {
+    const first = await this.#complete([], {}, 1);
+    return this.answer(first.tokens[0] === toolCall ? 'text' : 'form');
+  }
+
+  #stop(): { stop?: string[] } {
+    const stop = this.#request.stop.filter((text) => text !== '');
+    return stop.length === 0 ? {} : { stop };
+  }
+
+  #complete(more: (string | number)[], settings: Record<string, unknown>, maxTokens?: number): Promise<Completion> {
+    const request = { ...this.#base, ...settings, prompt: this.#prompt(more), n_predict: maxTokens ?? -1 };
+    return this.#source.client.complete(request, this.#media.length > 0, this.#signal);
+  }
+
+  /** The rendered prompt with `more` after it: texts, and without media also token ids. */
+  #prompt(more: (string | number)[]): Prompt {
+    const parts = [this.#rendered.prompt, ...more].filter((part) => part !== '');
+    if (this.#media.length > 0) return { prompt_string: parts.join(''), multimodal_data: this.#media };
+    // A list without a number in it would be taken for several prompts.
+    return parts.some((part) => typeof part === 'number') ? parts : parts.join('');
+  }
+
+  /** @param raw all the model wrote, without what `prefill` holds of it. @param thought the first of two completions. */
+  #generation(raw: string, thought: Completion | null, answer: Completion | null): Generation {
+    const { tools, logprobs } = this.#request;
+    const { controlTokens, thinking } = this.#source.dialect;
+    const { prefill } = this.#rendered;
+    const parsed = parseAnswer(raw, { prefill, controlTokens, ...(this.mayCallTools ? { tools } : {}) });
+    const first = thought ?? answer;
+    const length = answer === null || answer.stop_type === 'limit';
+    const inThought =
+      thought === null &&
+      thinking !== null &&
+      prefill.lastIndexOf(thinking.opening.trim()) > prefill.lastIndexOf(thinking.closing);
+    const reasoningAhead =
+      thinking === null || answer === null
+        ? 0
+        : countReasoningTokens(answer.tokens, thinking.open, thinking.close, inThought);
+    return {
+      ...parsed,
+      finishReason: length ? 'length' : parsed.toolCalls.length > 0 ? 'tool_calls' : 'stop',
+      usage: {
+        promptTokens: first?.tokens_evaluated ?? 0,
+        cachedTokens: first?.['timings/cache_n'] ?? 0,
+        completionTokens: (thought?.tokens_predicted ?? 0) + (answer?.tokens_predicted ?? 0),
+        reasoningTokens: (thought?.tokens_predicted ?? 0) + reasoningAhead,
+      },
+      logprobs:
+        logprobs === undefined
+          ? null
+          : answerLogprobs(answer?.completion_probabilities ?? [], logprobs, thinking, inThought),
+    };
+  }
+}
+
+/** Of the answer, not of the reasoning before it. */
+function answerLogprobs(
+  probabilities: readonly Probability[],
+  count: number,
+  thinking: Thinking | null,
+  opened: boolean,
+): GenerationLogprob[] {
+  const result: GenerationLogprob[] = [];
+  let inside = opened;
+  for (const probability of probabilities) {
+    if (probability.id === thinking?.open) inside = true;
+    if (!inside) result.push(toLogprob(probability, count));
+    if (probability.id === thinking?.close) inside = false;
+  }
+  return result;
+}
+
+/** What never happens has no finite logarithm; OpenAI's API says −9999. */
+const NEVER = -9_999;
+
+function toLogprob({ token, logprob, bytes, top_logprobs }: Probability, count: number): GenerationLogprob {
+  return {
+    token,
+    bytes,
+    logprob: Math.max(logprob, NEVER),
+    top: top_logprobs
+      .slice(0, count)
+      .map((other) => ({ token: other.token, bytes: other.bytes, logprob: Math.max(other.logprob, NEVER) })),
+  };
+}

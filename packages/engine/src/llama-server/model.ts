@@ -1,0 +1,103 @@
+import { chatTemplate, renderPrompt } from '../chat/index.ts';
+import { describeModel } from '../gguf/index.ts';
+import { EngineError, type Message } from '../port.ts';
+
+/** What of a model's file decides how it is talked to. */
+export interface Dialect {
+  template: string;
+  controlTokens: readonly string[];
+  bosToken: string;
+  eosToken: string;
+  addsBos: boolean;
+  /** How the model's reasoning opens and closes, if its vocabulary has tokens for that. */
+  thinking: Thinking | null;
+  /** The token a tool call opens with, if there is one. */
+  toolCall: number | null;
+  /** Control tokens that are part of answers: without being named they would not be written out. */
+  preserved: string[];
+  /** The beginning of a user's turn: the server keeps its state from before the last one for the next prompt. */
+  userTurn: string | null;
+}
+
+export interface Thinking {
+  /** Text that opens a thought: the opening marker and what the model writes after it. */
+  opening: string;
+  /** Text that closes it. */
+  closing: string;
+  /** What stands between the closing marker and the answer. */
+  gap: string;
+  /** Token ids of the markers. */
+  open: number;
+  close: number;
+}
+
+const WRITTEN_OUT = ['<|channel>', '<channel|>', '<|tool_call>', '<tool_call|>', '<|"|>'].concat([
+  '<think>',
+  '</think>',
+  '<tool_call>',
+  '</tool_call>',
+]);
+
+/**
+ * Reads the text model's file.
+ * @throws EngineError `model_unusable` when it is not a text model with a chat template.
+ */
+export function readDialect(path: string): Dialect {
+  const model = describeModel(path);
+  if (model.isMmproj) throw new EngineError('model_unusable', `${path} is a projector (mmproj), not a text model`);
+  if (model.combined) {
+    throw new EngineError(
+      'model_unusable',
+      `${path} holds a text model and its projector in one file: llama.cpp loads only separate files`,
+    );
+  }
+  const template = model.chatTemplate;
+  if (template === null)
+    throw new EngineError('model_unusable', `${path} has no chat template (tokenizer.chat_template)`);
+  const tags = chatTemplate(template).thinking;
+  const open = model.controlTokenIds.get(tags.open);
+  const close = model.controlTokenIds.get(tags.close);
+  const gemma = tags.open === '<|channel>';
+  const dialect: Dialect = {
+    template,
+    controlTokens: model.controlTokens,
+    bosToken: model.bosToken ?? '',
+    eosToken: model.eosToken ?? '',
+    addsBos: model.addsBos,
+    thinking:
+      open === undefined || close === undefined
+        ? null
+        : {
+            opening: gemma ? '<|channel>thought\n' : `${tags.open}\n`,
+            open,
+            close,
+            closing: tags.close,
+            gap: gemma ? '' : '\n\n',
+          },
+    toolCall: model.controlTokenIds.get('<|tool_call>') ?? model.controlTokenIds.get('<tool_call>') ?? null,
+    preserved: WRITTEN_OUT.filter((token) => model.controlTokenIds.has(token)),
+    userTurn: null,
+  };
+  return { ...dialect, userTurn: userTurn(dialect) };
+}
+
+/** The text that always stands before a user's words, with and without a system message before them. */
+function userTurn(dialect: Dialect): string | null {
+  const words = 'Zq7words';
+  const user: Message = { role: 'user', content: [{ type: 'text', text: words }] };
+  const system: Message = { role: 'system', content: [{ type: 'text', text: 'S' }] };
+  try {
+    const [alone = '', after = ''] = [[user], [system, user]].map((messages) => {
+      const { prompt } = renderPrompt(dialect.template, { messages }, { ...dialect, mediaMarker: '<__media__>' });
+      return prompt.slice(0, prompt.indexOf(words));
+    });
+    let length = 0;
+    while (length < alone.length && alone.at(-1 - length) === after.at(-1 - length)) length += 1;
+    const common = length === 0 ? '' : alone.slice(-length);
+    return common.trim() === '' ? null : common;
+  } catch (error) {
+    // A template that refuses such a conversation has no such turn.
+    if (error instanceof EngineError) return null;
+    throw error;
+  }
+}
