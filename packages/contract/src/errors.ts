@@ -65,8 +65,9 @@ function typeOf(status: number): ErrorType {
  * parsed, a required parameter of any type that is not there is called missing (zod says so of some types only).
  */
 export function invalid(error: z.ZodError, input?: unknown): RequestError {
-  const issue = error.issues[0];
-  if (issue === undefined) return new RequestError(400, 'The request is not valid.');
+  const outer = error.issues[0];
+  if (outer === undefined) return new RequestError(400, 'The request is not valid.');
+  const issue = innermost(outer);
   const path = issue.path.map(String);
   if (issue.code === 'unrecognized_keys') {
     const param = [...path, issue.keys[0] ?? ''].join('.');
@@ -75,7 +76,7 @@ export function invalid(error: z.ZodError, input?: unknown): RequestError {
   const param = path.join('.');
   const missing =
     (issue.code === 'invalid_type' && issue.input === undefined && /received undefined/.test(issue.message)) ||
-    (issue.code === 'invalid_value' && isMissing(input, issue.path));
+    isMissing(input, issue.path);
   if (missing && param !== '')
     return new RequestError(400, `Missing required parameter: '${param}'.`, {
       code: 'missing_required_parameter',
@@ -86,6 +87,20 @@ export function invalid(error: z.ZodError, input?: unknown): RequestError {
     code: 'invalid_value',
     ...(param === '' ? {} : { param }),
   });
+}
+
+/**
+ * Where several forms are allowed (`content`: text or a list of parts), the problem in the form that was meant: the one
+ * that zod got furthest into.
+ */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union') return issue;
+  const forms = issue.errors.flatMap(([first]) => (first === undefined ? [] : [innermost(first)]));
+  const deepest = Math.max(0, ...forms.map((form) => form.path.length));
+  const meant = forms.find((form) => form.path.length === deepest);
+  if (meant === undefined) return issue;
+  if (deepest > 0) return { ...meant, path: [...issue.path, ...meant.path] };
+  return { ...issue, message: forms.map((form) => form.message).join(' or ') };
 }
 
 /** True if there is something at the path's parent, and nothing at the path. */
