@@ -1,6 +1,6 @@
-import { openBucket } from '@batchmill/bucket';
+import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
 import { ConfigError, loadConfig } from '@batchmill/config';
-import { openQueues } from '@batchmill/queue';
+import { openQueues, QueueUnavailableError } from '@batchmill/queue';
 import { createLogger } from '@batchmill/telemetry';
 import { serve } from './server.ts';
 
@@ -47,7 +47,10 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+  const told = [ConfigError, BucketUrlError, BucketUnavailableError, QueueUnavailableError].some(
+    (k) => error instanceof k,
+  );
+  if (told && error instanceof Error) process.stderr.write(`${error.message}\n`);
   else log.fatal({ err: error }, 'the API could not start');
   process.exit(1);
 });

@@ -1,8 +1,9 @@
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
-import { openBucket } from '@batchmill/bucket';
+import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
 import { ConfigError, loadConfig } from '@batchmill/config';
-import { openQueues } from '@batchmill/queue';
+import { EngineError } from '@batchmill/engine';
+import { openQueues, QueueUnavailableError } from '@batchmill/queue';
 import { createLogger } from '@batchmill/telemetry';
 import { ROLES, type Role, startWorker, type Worker } from './worker.ts';
 
@@ -82,7 +83,8 @@ function serveHealth(roles: readonly Role[], ready: () => Promise<void>): { clos
 }
 
 main().catch((error: unknown) => {
-  if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+  const told = [ConfigError, BucketUrlError, BucketUnavailableError, QueueUnavailableError, EngineError];
+  if (error instanceof Error && told.some((kind) => error instanceof kind)) process.stderr.write(`${error.message}\n`);
   else log.fatal({ err: error }, 'the worker could not start');
   process.exit(1);
 });

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { openS3Input } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
 import { resolveModel } from '@batchmill/engine';
 
@@ -12,7 +13,9 @@ export async function modelFiles(
     resolveModel(source, {
       cacheDir,
       ...(sha256 === null ? {} : { sha256 }),
-      onProgress: (done, total) => onProgress?.(`downloading ${source}`, done, total),
+      onProgress: ({ file, receivedBytes, totalBytes }) =>
+        onProgress?.(`downloading ${file}`, receivedBytes, totalBytes ?? undefined),
+      readObject: (url, start, signal) => openS3Input(url, { start, signal }),
     });
   const { source, mmproj, sha256, mmprojSha256 } = config.model;
   return {

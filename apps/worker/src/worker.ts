@@ -1,4 +1,4 @@
-import { type Bucket, BucketUrlError, ObjectMissingError, ObjectTooLargeError, readS3Object } from '@batchmill/bucket';
+import { type Bucket, BucketUrlError, ObjectMissingError, ObjectTooLargeError, readS3Input } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
 import { RequestError } from '@batchmill/contract';
 import { type Engine, startEngine } from '@batchmill/engine';
@@ -112,7 +112,7 @@ async function readAllowed(
       code: 'url_not_allowed',
     });
   try {
-    return await readS3Object(url, maxBytes);
+    return await readS3Input(url, maxBytes);
   } catch (error) {
     if (error instanceof ObjectMissingError) throw new RequestError(400, error.message, { code: 'file_not_found' });
     if (error instanceof ObjectTooLargeError) throw new RequestError(400, error.message, { code: 'file_too_large' });

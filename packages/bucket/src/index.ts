@@ -1,4 +1,4 @@
 export * from './layout.ts';
 export * from './open.ts';
 export * from './port.ts';
-export { readS3Object } from './s3/input.ts';
+export { openS3Input, readS3Input, type S3Input } from './s3/input.ts';

@@ -9,6 +9,7 @@ import {
 } from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import { QueueUnavailableError, within } from './errors.ts';
 
 type JobProcessor = Processor<object, void, string>;
 type JobWorkerOptions = Omit<WorkerOptions, 'connection'>;
@@ -67,7 +68,9 @@ async function openRedis(url: string): Promise<Backend> {
     await within(10_000, connection.connect(), () => 'no answer in 10 s');
   } catch (error) {
     connection.disconnect();
-    throw new Error(`Redis at ${host(url)} cannot be used as the queue: ${message(error)}${seen()}`, { cause: error });
+    throw new QueueUnavailableError(`Redis at ${host(url)} cannot be used as the queue: ${message(error)}${seen()}`, {
+      cause: error,
+    });
   }
   return {
     kind: 'redis',
@@ -107,7 +110,9 @@ async function openPostgres(url: string): Promise<Backend> {
     }
   } catch (error) {
     await pool.end().catch(() => {});
-    throw new Error(`PostgreSQL at ${host(url)} cannot be used as the queue: ${message(error)}`, { cause: error });
+    throw new QueueUnavailableError(`PostgreSQL at ${host(url)} cannot be used as the queue: ${message(error)}`, {
+      cause: error,
+    });
   }
   return {
     kind: 'postgres',
@@ -164,16 +169,4 @@ function message(error: unknown): string {
 
 function host(url: string): string {
   return URL.canParse(url) ? new URL(url).host : 'the given URL';
-}
-
-async function within<T>(ms: number, work: Promise<T>, say: () => string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(say())), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

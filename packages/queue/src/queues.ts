@@ -1,4 +1,5 @@
 import { type Backend, type JobQueue, openBackend } from './backend.ts';
+import { within } from './errors.ts';
 import { LANES, type Lane, queueNames, ReconcileJob, ShardJob, shardJobId } from './jobs.ts';
 
 /** The queues as the product uses them. Everything behind it is BullMQ; nothing in front of it knows which backend. */
@@ -8,6 +9,7 @@ export interface Queues {
   /**
    * Asks for one look at a batch. Triggers of a batch that is waiting collapse into one; one that comes while the batch
    * is being looked at makes it be looked at once more, so that no change goes unseen.
+   * @throws QueueUnavailableError after 2 s without an answer.
    */
   triggerReconcile(job: ReconcileJob, delayMs?: number): Promise<void>;
 
@@ -56,6 +58,7 @@ export interface Consumer {
   close(): Promise<void>;
 }
 
+const TRIGGER_MS = 2_000;
 const GONE = { removeOnComplete: true, removeOnFail: true } as const;
 
 /** Opens the queues at `redis://`, `rediss://` or `postgres://`. */
@@ -82,12 +85,15 @@ export async function openQueues(url: string): Promise<Queues> {
     kind: backend.kind,
 
     triggerReconcile: async (job, delayMs = 0) => {
-      await reconcile.add('reconcile', job, {
+      const added = reconcile.add('reconcile', job, {
         ...GONE,
         ...(delayMs > 0 ? { delay: delayMs } : {}),
         // A delayed look has a deduplication of its own: it must not swallow a trigger that is due now.
         deduplication: { id: delayMs > 0 ? `${job.batchId}.later` : job.batchId, keepLastIfActive: true },
       });
+      // Without its server BullMQ waits for ever. A trigger that is late or lost does no harm: the sweep comes round.
+      added.catch(() => {});
+      await within(TRIGGER_MS, added, () => `the queue did not answer within ${TRIGGER_MS / 1000} s`);
     },
 
     addShards: (jobs) =>
