@@ -181,7 +181,7 @@ function importsOf(file: string): Import[] {
 
 /** Tests, and what only tests import: conformance suites and `test-….ts`. */
 function isTest(file: string): boolean {
-  return /\.test\.ts$|^conformance\.ts$|^test-[\w-]+\.ts$/.test(basename(file));
+  return /\.test\.ts$|^conformance(-[\w-]+)?\.ts$|^test-[\w-]+\.ts$/.test(basename(file));
 }
 
 /** `@scope/name/path` → `@scope/name`, `name/path` → `name`. */

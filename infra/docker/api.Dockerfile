@@ -30,7 +30,7 @@ COPY --from=build /app /app
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
 USER 10001
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/readyz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # tini passes SIGTERM on: the API finishes running requests, then ends.
 ENTRYPOINT ["tini", "--"]

@@ -50,7 +50,7 @@ ENV NODE_ENV=production BATCHMILL_HOME=/var/lib/batchmill LLAMA_SERVER=/opt/llam
 USER 10001
 EXPOSE 8081
 # The first start may download a model.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --start-interval=2s \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=10m \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HEALTH_PORT}/readyz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # tini passes SIGTERM on: finished items are written to the bucket before the worker ends.
 ENTRYPOINT ["tini", "--"]
@@ -65,7 +65,7 @@ COPY --from=app /app /app
 ENV NODE_ENV=production BATCHMILL_HOME=/var/lib/batchmill LLAMA_SERVER=/opt/llama-server/llama-server HEALTH_PORT=8081
 USER 10001
 EXPOSE 8081
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --start-interval=2s \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=10m \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HEALTH_PORT}/readyz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["tini", "--"]
 CMD ["node", "apps/worker/src/main.ts", "--roles", "control,infer"]

@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 export interface ServiceOptions {
   /** Path of the entry file below the repository's root. */
   entry: string;
+  /** Folder of another copy of the repository, ending in `/`. */
+  root?: string;
   args?: string[];
   env: Record<string, string>;
   /** Resolves to true once the process is up, from what it has printed so far. */
@@ -38,7 +40,7 @@ export class ServiceProcess {
   /** Starts it, also again after `kill` or `end`. Throws with what it wrote if it does not come up. */
   async start(): Promise<void> {
     const { entry, args = [], env, ready } = this.#options;
-    const root = fileURLToPath(new URL('../../', import.meta.url));
+    const root = this.#options.root ?? fileURLToPath(new URL('../../', import.meta.url));
     this.printed = '';
     this.stdout = '';
     const child = spawn(process.execPath, [`${root}${entry}`, ...args], {
