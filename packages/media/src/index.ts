@@ -4,3 +4,4 @@ export { type Fetched, type FetchOptions, fetchUrl } from './fetch/fetch-url.ts'
 export { MAX_TOKENS, MIN_TOKENS, sizeWithin, TOKEN_SIDE } from './image/budget.ts';
 export { type ImageOptions, type PreparedImage, prepareImage } from './image/prepare-image.ts';
 export { createLimit, type Limit } from './limit.ts';
+export { mediaKind } from './media-kind.ts';

@@ -1,1 +1,3 @@
+export { type ChatTaskOptions, createChatTask } from './chat/chat-task.ts';
 export * from './port.ts';
+export { createTasks, type TaskOptions } from './tasks.ts';

@@ -1,0 +1,36 @@
+import { ChatRequest, invalid, RequestError } from '@batchmill/contract';
+
+/**
+ * Reads a body, with the rules that one parameter sets for another.
+ * @throws RequestError 400 that names the parameter.
+ */
+export function parseRequest(body: Record<string, unknown>): ChatRequest {
+  const parsed = ChatRequest.safeParse(body);
+  if (!parsed.success) throw invalid(parsed.error, body);
+  const request = parsed.data;
+  if (typeof request.top_logprobs === 'number' && request.logprobs !== true)
+    throw wrong('top_logprobs', "'logprobs' must be true when this is set");
+  const names = new Set(request.tools?.map((tool) => tool.function.name));
+  if (request.tools !== undefined && names.size !== request.tools.length)
+    throw wrong('tools', 'two tools have the same name');
+  const choice = request.tool_choice;
+  if (choice !== undefined && choice !== 'none' && choice !== 'auto' && names.size === 0)
+    throw wrong('tool_choice', "it needs 'tools'");
+  if (typeof choice === 'object' && !names.has(choice.function.name))
+    throw wrong('tool_choice.function.name', `there is no tool '${choice.function.name}' in 'tools'`);
+  return request;
+}
+
+/** A parameter with a value that cannot be. */
+export function wrong(param: string, why: string): RequestError {
+  return new RequestError(400, `Invalid value for '${param}': ${why}.`, { code: 'invalid_value', param });
+}
+
+/** @throws RequestError 404 `model_not_found` unless the held model goes by this name. */
+export function checkModel(model: string, served: readonly string[]): void {
+  if (model === 'default' || served.includes(model)) return;
+  throw new RequestError(404, `The model '${model}' is not served here; served is '${served[0] ?? 'default'}'.`, {
+    code: 'model_not_found',
+    param: 'model',
+  });
+}
