@@ -7,18 +7,28 @@ import { z } from 'zod';
  * these tables answer in a microsecond.
  */
 const optional = <T extends z.ZodType>(type: T) => z.union([type, z.literal(0), z.null()]).optional();
+const PackedFormat = z.tuple(
+  [
+    z.string(), // pattern of groups
+    z.string(),
+    optional(z.array(z.string())),
+    optional(z.string()), // national prefix formatting rule
+    optional(z.number()), // that rule is optional
+  ],
+  z.unknown(),
+);
 const PackedPlan = z.tuple(
   [
     z.string(), // calling code
     optional(z.string()), // international prefix
     z.string(), // pattern of all national numbers
     z.array(z.number()), // possible lengths
-    optional(z.array(z.tuple([z.string()], z.unknown()))), // formats, each beginning with its pattern of groups
+    optional(z.array(PackedFormat)),
     optional(z.string()), // national prefix
     optional(z.string()), // national prefix formatting rule
     optional(z.string()), // national prefix for parsing
     optional(z.string()), // what a number with that prefix becomes
-    optional(z.number()),
+    optional(z.number()), // the formatting rule is optional
     optional(z.string()),
     optional(z.array(optional(z.tuple([z.string()], z.unknown())))), // types, each beginning with its pattern
   ],
@@ -37,10 +47,16 @@ interface Plan {
   lengths: number[];
   prefixForParsing: RegExp | null;
   transform: string | null;
-  /** Group lengths in which numbers are written: a list of [least, most] per format. */
-  formats: [number, number][][];
+  formats: Format[];
   general: RegExp;
   types: RegExp[];
+}
+
+interface Format {
+  /** Least and most digits of each group. */
+  groups: [number, number][];
+  /** Written with the national prefix, always. */
+  prefixed: boolean;
 }
 
 const packed = Packed.parse(metadata);
@@ -64,7 +80,10 @@ function plan(id: string): Plan | null {
     lengths,
     prefixForParsing: prefixForParsing === '' ? null : start(prefixForParsing),
     transform: transform || null,
-    formats: (formats || main?.[4] || []).map(([groups]) => groupLengths(groups)),
+    formats: (formats || main?.[4] || []).map(([groups, , , rule, optionalRule]) => ({
+      groups: groupLengths(groups),
+      prefixed: !/^\(?\$1\)?$/.test(rule || main?.[6] || '$1') && !optionalRule && !main?.[9],
+    })),
     general: whole(pattern),
     types: (types || []).flatMap((type) => (type && type[0] !== '' ? [whole(type[0])] : [])),
   };
@@ -130,7 +149,7 @@ export interface Region {
   isNational(digits: string): boolean;
   /** True if the digits begin with the way out of the country (or `00`) and go on with a whole number. */
   isDialledAbroad(digits: string): boolean;
-  /** True if numbers of this country are written in groups of these lengths, with or without the national prefix. */
+  /** True if numbers of this country are written in groups of these lengths, with the national prefix where it belongs. */
   isFormat(groups: readonly string[]): boolean;
 }
 
@@ -138,16 +157,19 @@ export interface Region {
 export function region(country: string): Region {
   const p = plan(country);
   if (p === null || !/^[A-Z]{2}$/.test(country)) throw new Error(`no such country: '${country}'`);
-  const fits = (lengths: number[]) =>
+  const fits = (lengths: number[], withPrefix: boolean) =>
     p.formats.some(
-      (format) =>
-        format.length === lengths.length &&
-        format.every(([least, most], i) => (lengths[i] ?? 0) >= least && (lengths[i] ?? 0) <= most),
+      ({ groups, prefixed }) =>
+        (withPrefix || !prefixed) &&
+        groups.length === lengths.length &&
+        groups.every(([least, most], i) => (lengths[i] ?? 0) >= least && (lengths[i] ?? 0) <= most),
     );
   const outs = [p.internationalPrefix, /^00/].filter((prefix) => prefix !== null);
   // What is taken off a number to parse it is at most a handful of digits: prefixes, carriers' codes.
   const extra = p.prefixForParsing === null ? 0 : 5;
-  const firstLengths = p.formats.flatMap(([first]) => (first === undefined ? [] : range(first[0], first[1])));
+  const firstLengths = p.formats.flatMap(({ groups: [first] }) =>
+    first === undefined ? [] : range(first[0], first[1]),
+  );
   return {
     lengths: new Set(p.lengths.flatMap((n) => range(n, n + extra))),
     firstLengths: new Set(
@@ -162,11 +184,12 @@ export function region(country: string): Region {
       }),
     isFormat: (groups) => {
       const lengths = groups.map((g) => g.length);
-      if (fits(lengths)) return true;
+      if (fits(lengths, false)) return true;
       const [first = '', ...rest] = groups;
       if (p.nationalPrefix === '' || !first.startsWith(p.nationalPrefix)) return false;
       const left = first.length - p.nationalPrefix.length;
-      return fits(left === 0 ? rest.map((g) => g.length) : [left, ...rest.map((g) => g.length)]);
+      const others = rest.map((g) => g.length);
+      return fits(left === 0 ? others : [left, ...others], true);
     },
   };
 }

@@ -87,21 +87,29 @@ function isWrittenLikeAPhone(window: Group[], i: number, home: Region): boolean 
   const [first, second] = window;
   if (first === undefined || second === undefined) return false;
   const separators = window.slice(1).map((g) => g.before);
+  // A 0 at the start is a number dialled at home, however it is grouped; no amount begins like that.
+  if (first.digits.startsWith('0')) return i === 0 && home.nationalPrefix === '0' ? !isDecimal(separators) : isFormat();
   if (isAmount(window, separators)) return false;
   if (first.before.endsWith('(') && second.before.startsWith(')')) return true;
-  const groups = window.map((g) => g.digits);
-  // Where a leading 0 belongs to a number dialled at home, one without it is some other number.
-  if (home.nationalPrefix === '0') return i === 0 && first.digits.startsWith('0');
-  return home.isFormat(groups);
+  return isFormat();
+
+  function isFormat() {
+    return home.isFormat(window.map((g) => g.digits));
+  }
 }
 
-/** `1 234 567 890`, `1.234.567`, `40.7127837`. */
+/** `1 234 567 890`, `1.234.567`. */
 function isAmount(window: Group[], separators: string[]): boolean {
   const thousands =
     window.slice(1).every((g) => g.digits.length === 3) &&
     (window[0]?.digits.length ?? 0) <= 3 &&
     separators.every((s) => s === ' ' || s === '.');
-  return thousands || (separators.length === 1 && separators[0] === '.');
+  return thousands || isDecimal(separators);
+}
+
+/** `0.7127837` */
+function isDecimal(separators: string[]): boolean {
+  return separators.length === 1 && separators[0] === '.';
 }
 
 /** A day, as `2024-01-15`, `15.01.2024` or `1/15/24`, perhaps with an hour after it. */
