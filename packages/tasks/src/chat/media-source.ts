@@ -34,10 +34,10 @@ export async function readSource(
   });
 }
 
-/** An uploaded file of the item's tenant. @throws RequestError 404 `file_not_found`. */
+/** An uploaded file of the item's tenant. @throws RequestError 400 `file_not_found`. */
 export async function readUploaded(id: string, context: MediaContext, maxBytes: number): Promise<Uint8Array> {
   const bytes = isId('file-', id) ? await context.readFile(id, maxBytes) : null;
   if (bytes === null)
-    throw new RequestError(404, `There is no file '${id}', or it has expired.`, { code: 'file_not_found' });
+    throw new RequestError(400, `There is no file '${id}', or it has expired.`, { code: 'file_not_found' });
   return bytes;
 }
