@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { RequestError } from '@batchmill/contract';
 import { fileTypeFromBuffer } from 'file-type';
 import { Piscina } from 'piscina';
+import { deadline } from '../deadline.ts';
 import type { AudioKind, Converted, ConvertJob } from './convert.ts';
 import { badAudio } from './wav.ts';
 
@@ -39,14 +40,15 @@ const threads = () =>
  */
 export async function prepareAudio(bytes: Uint8Array, { maxSeconds, signal }: AudioOptions): Promise<PreparedAudio> {
   const kind = await kindOf(bytes);
-  const timeout = AbortSignal.timeout(timeLimitMs(maxSeconds));
+  const time = deadline(timeLimitMs(maxSeconds), signal);
   const result = await threads()
-    .run({ bytes, kind, maxSeconds }, { signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]) })
+    .run({ bytes, kind, maxSeconds }, { signal: time.signal })
     .catch((error: unknown) => {
       signal?.throwIfAborted();
-      if (timeout.aborted) throw badAudio(`The recording (${kind}) cannot be decoded in time; it may be damaged.`);
+      if (time.expired()) throw badAudio(`The recording (${kind}) cannot be decoded in time; it may be damaged.`);
       throw error;
-    });
+    })
+    .finally(() => time.clear());
   if ('code' in result) throw new RequestError(400, result.message, { code: result.code });
   return result;
 }

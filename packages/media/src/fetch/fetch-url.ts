@@ -3,6 +3,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RequestError } from '@batchmill/contract';
 import { Agent, request } from 'undici';
+import { deadline } from '../deadline.ts';
 import { type Allow, isAllowedAddress, isAllowedHost, parseAllow } from './address.ts';
 import { readBody, TooManyBytesError, UnknownEncodingError } from './body.ts';
 
@@ -47,9 +48,8 @@ const systemResolver = async (host: string) =>
  */
 export async function fetchUrl(url: string, options: FetchOptions): Promise<Fetched> {
   const allow = parseAllow(options.allow ?? []);
-  const timeout = AbortSignal.timeout(options.timeoutMs);
-  const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]);
   let target = checkUrl(url, null, allow, options);
+  const time = deadline(options.timeoutMs, options.signal);
   const agent = new Agent({
     connect: { lookup: checkedLookup(allow, options.resolver ?? systemResolver), timeout: options.timeoutMs },
     headersTimeout: options.timeoutMs,
@@ -58,16 +58,17 @@ export async function fetchUrl(url: string, options: FetchOptions): Promise<Fetc
   });
   try {
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-      const answer = await getWithRetries(target, agent, signal, options.maxBytes);
+      const answer = await getWithRetries(target, agent, time.signal, options.maxBytes);
       if ('bytes' in answer) return { ...answer, finalUrl: target.href };
       target = checkUrl(answer.location, target, allow, options);
     }
     throw failed(target, `redirects more than ${MAX_REDIRECTS} times`);
   } catch (error) {
     options.signal?.throwIfAborted();
-    if (timeout.aborted) throw failed(target, `did not deliver within ${options.timeoutMs / 1000} s`);
+    if (time.expired()) throw failed(target, `did not deliver within ${options.timeoutMs / 1000} s`);
     throw error;
   } finally {
+    time.clear();
     await agent.destroy();
   }
 }

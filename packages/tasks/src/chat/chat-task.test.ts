@@ -148,7 +148,7 @@ describe('after the filters', () => {
       ],
       usage: { completion_tokens: 4 },
     });
-    expect(Object(answer).choices[0].message).toEqual({ role: 'assistant', content: null, refusal: null });
+    expect(answer.choices[0]?.message).toEqual({ role: 'assistant', content: null, refusal: null });
   });
 
   it('keeps the other choices', async () => {

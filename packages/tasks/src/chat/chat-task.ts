@@ -1,6 +1,6 @@
 import type { FetchOptions } from '@batchmill/media';
-import type { Task } from '../port.ts';
-import { draft } from './draft.ts';
+import type { Task, TaskContext } from '../port.ts';
+import { type ChatDraft, draft } from './draft.ts';
 import { generateRequest } from './generate-request.ts';
 import { engineMessages, type MediaOptions } from './messages.ts';
 import { checkModel, parseRequest } from './request.ts';
@@ -20,8 +20,12 @@ export interface ChatTaskOptions {
   fetch?: Partial<Omit<FetchOptions, 'maxBytes' | 'signal'>>;
 }
 
+export interface ChatTask extends Task {
+  run(body: Record<string, unknown>, context: TaskContext): Promise<ChatDraft>;
+}
+
 /** `/v1/chat/completions`: text, pictures and recordings in; text, reasoning and tool calls out. */
-export function createChatTask(options: ChatTaskOptions = {}): Task {
+export function createChatTask(options: ChatTaskOptions = {}): ChatTask {
   const media: MediaOptions = {
     imageTokens: options.imageTokens ?? 280,
     maxPixels: options.maxPixels ?? 150_000_000,

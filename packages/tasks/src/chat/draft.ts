@@ -21,8 +21,12 @@ export interface DraftOptions {
   oneCall: boolean;
 }
 
+export interface ChatDraft extends Draft {
+  finish(judged: JudgedSegment[]): ChatCompletion;
+}
+
 /** The answer of all choices, every text of it to be judged before it is put together. */
-export function draft(generations: readonly Generation[], options: DraftOptions): Draft {
+export function draft(generations: readonly Generation[], options: DraftOptions): ChatDraft {
   const segments: Segment[] = [];
   const segment = (id: string, text: string) => segments.push({ id, text }) - 1;
   const choices = generations.map((generation, c): ChoiceDraft => {
@@ -44,7 +48,7 @@ export function draft(generations: readonly Generation[], options: DraftOptions)
   return {
     segments,
     usage,
-    finish(judged): ChatCompletion {
+    finish(judged) {
       if (judged.length !== segments.length || judged.some((j, i) => j.id !== segments[i]?.id))
         throw new Error('the judgements are not those of this answer');
       return {

@@ -33,7 +33,7 @@ const ask = async (content: unknown, more: Record<string, unknown> = {}): Promis
     audio: capabilities.audio,
     generate: (request) => engine.generate(request, new AbortController().signal),
   });
-  return answer as ChatCompletion;
+  return answer;
 };
 const promptTokens = async (content: unknown) => (await ask(content)).usage.prompt_tokens;
 
