@@ -87,9 +87,9 @@ describe('parseBase64', () => {
   it('takes 10 MB in a moment', () => {
     const bytes = randomBytes(10 * 2 ** 20);
     const url = `data:image/png;base64,${bytes.toString('base64')}`;
-    const started = performance.now();
+    const before = process.cpuUsage();
     const parsed = parseDataUrl(url, 2 ** 24).bytes;
-    expect(performance.now() - started).toBeLessThan(500);
+    expect(process.cpuUsage(before).user).toBeLessThan(300_000);
     expect(Buffer.compare(parsed, bytes)).toBe(0);
   });
 });
