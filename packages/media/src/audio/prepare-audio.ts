@@ -3,6 +3,7 @@ import { RequestError } from '@batchmill/contract';
 import { fileTypeFromBuffer } from 'file-type';
 import { Piscina } from 'piscina';
 import { deadline } from '../deadline.ts';
+import { createLimit } from '../limit.ts';
 import type { AudioKind, Converted, ConvertJob } from './convert.ts';
 import { badAudio } from './wav.ts';
 
@@ -18,8 +19,12 @@ export interface PreparedAudio {
   seconds: number;
 }
 
-/** Decoding and resampling run at 50 times real time at the very least; what needs longer is a decoder gone astray. */
-const timeLimitMs = (maxSeconds: number) => 10_000 + (maxSeconds / 50) * 1_000;
+/** Decoding and resampling run at some 200 times real time; what needs ten times as long is a decoder gone astray. */
+const timeLimitMs = (maxSeconds: number) => 60_000 + (maxSeconds / 20) * 1_000;
+
+const THREADS = Math.max(1, availableParallelism() - 1);
+// The pool has a queue too, but waiting in it would count as time spent.
+const limit = createLimit(THREADS);
 
 // An hour of sound takes seconds of pure computing, which would hold up everything else in the process: so threads, all
 // but one core's worth, started when first needed and ended when idle.
@@ -28,7 +33,7 @@ const threads = () =>
   (pool ??= new Piscina<ConvertJob, Converted>({
     filename: new URL('./worker.ts', import.meta.url).href,
     minThreads: 0,
-    maxThreads: Math.max(1, availableParallelism() - 1),
+    maxThreads: THREADS,
     idleTimeout: 30_000,
     concurrentTasksPerWorker: 1,
   }));
@@ -40,17 +45,23 @@ const threads = () =>
  */
 export async function prepareAudio(bytes: Uint8Array, { maxSeconds, signal }: AudioOptions): Promise<PreparedAudio> {
   const kind = await kindOf(bytes);
-  const time = deadline(timeLimitMs(maxSeconds), signal);
-  const result = await threads()
-    .run({ bytes, kind, maxSeconds }, { signal: time.signal })
-    .catch((error: unknown) => {
-      signal?.throwIfAborted();
-      if (time.expired()) throw badAudio(`The recording (${kind}) cannot be decoded in time; it may be damaged.`);
-      throw error;
-    })
-    .finally(() => time.clear());
+  const result = await limit(() => convertInThread({ bytes, kind, maxSeconds }, signal));
   if ('code' in result) throw new RequestError(400, result.message, { code: result.code });
   return result;
+}
+
+async function convertInThread(job: ConvertJob, signal: AbortSignal | undefined): Promise<Converted> {
+  signal?.throwIfAborted();
+  const time = deadline(timeLimitMs(job.maxSeconds), signal);
+  try {
+    return await threads().run(job, { signal: time.signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (time.expired()) throw badAudio(`The recording (${job.kind}) cannot be decoded in time; it may be damaged.`);
+    throw error;
+  } finally {
+    time.clear();
+  }
 }
 
 async function kindOf(bytes: Uint8Array): Promise<AudioKind> {
