@@ -1,7 +1,9 @@
 import { getLlama, type LlamaEmbeddingContext, LlamaLogLevel } from 'node-llama-cpp';
 import { readGguf } from '../gguf/index.ts';
 import { EngineError } from '../port.ts';
-import { classify, generate, type Loaded } from './generate.ts';
+import { classify } from './classify.ts';
+import { generate } from './generate.ts';
+import type { Loaded } from './loaded.ts';
 import { type Embed, type Reply, type Request, requestSchema, type Start } from './messages.ts';
 import { type Job, Slots } from './slots.ts';
 
@@ -92,18 +94,22 @@ async function start(options: Start): Promise<string> {
     slots: new Slots(context, options.slots),
     contextTokens: options.contextTokens,
     addsBos: options.addsBos,
-    byteTokens: byteTokens(options.modelPath),
+    ...vocabulary(options.modelPath),
+    writtenOut: new Set(options.writtenOut),
   };
   return llama.llamaCppRelease.release;
 }
 
-/** `<0xE2>` and its like: tokens for bytes that make no text of their own. */
-function byteTokens(path: string): Map<number, number> {
+function vocabulary(path: string): Pick<Loaded, 'vocabularySize' | 'byteTokens'> {
   const gguf = readGguf(path);
+  // `<0xE2>` and its like: tokens for bytes that make no text of their own.
   const byteType = 6;
   const types = gguf.numbers('tokenizer.ggml.token_type') ?? [];
   const found = gguf.texts('tokenizer.ggml.tokens', (_utf8, index) => types[index] === byteType);
-  return new Map(found.map(([id, text]) => [id, Number.parseInt(text.slice(3, 5), 16)]));
+  return {
+    vocabularySize: gguf.array('tokenizer.ggml.tokens')?.length ?? 0,
+    byteTokens: new Map(found.map(([id, text]) => [id, Number.parseInt(text.slice(3, 5), 16)])),
+  };
 }
 
 async function embed(request: Embed, job: Job): Promise<Float32Array[]> {

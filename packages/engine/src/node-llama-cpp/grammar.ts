@@ -25,7 +25,7 @@ export async function grammarFor(llama: Llama, format: Generate['format']): Prom
         return await llama.createGrammar({ grammar: JSON_OBJECT });
       case 'json_schema': {
         const { grammar } = await llama.createGrammarForJsonSchema<GbnfJsonSchema>(supportedSchema(format.schema));
-        return await llama.createGrammar({ grammar: grammar.replace(ITS_ENDING, '') });
+        return await llama.createGrammar({ grammar: mended(grammar) });
       }
     }
   } catch (error) {
@@ -33,6 +33,17 @@ export async function grammarFor(llama: Llama, format: Generate['format']): Prom
     const reason = error instanceof Error ? error.message : String(error);
     throw new EngineError('bad_request', `The JSON schema cannot be used: ${reason}`, error);
   }
+}
+
+/** How it writes an exponent: of up to 16 digits, which no number can hold. */
+const ITS_EXPONENT = ' ([eE] [-+]? ("0" | [1-9] [0-9]{0,15}))?';
+
+function mended(grammar: string): string {
+  return grammar
+    .replace(ITS_ENDING, '')
+    .split('\n')
+    .map((line) => line.replace(ITS_EXPONENT, line.startsWith('integer-') ? '' : ' ([eE] [-+]? [0-9]{1,2})?'))
+    .join('\n');
 }
 
 /** Keywords that node-llama-cpp would pass over, and an answer could then break. */
@@ -89,6 +100,10 @@ function supported(schema: unknown): Record<string, unknown> {
   if (!['date-time', 'time', 'date'].includes(String(rest.format))) delete result.format;
 
   const { type } = result;
+  const unknown = [type].flat().find((name) => name !== undefined && !TYPES.has(name));
+  if (unknown !== undefined) {
+    throw new EngineError('bad_request', `The JSON schema has the type ${JSON.stringify(unknown)}, which there is not`);
+  }
   // A list of types is read only where all of them are simple.
   if (Array.isArray(type) && type.some((name) => name === 'object' || name === 'array')) {
     return { ...pick(result, '$defs'), oneOf: type.map((name) => supported({ ...schema, type: name })) };
@@ -96,6 +111,8 @@ function supported(schema: unknown): Record<string, unknown> {
   const open = type === undefined && !['const', 'enum', '$ref'].some((word) => result[word] !== undefined);
   return open ? { ...pick(result, '$defs'), ...ANYTHING } : result;
 }
+
+const TYPES = new Set<unknown>(['string', 'number', 'integer', 'boolean', 'null', 'object', 'array']);
 
 /** Any JSON value. */
 const ANYTHING = {

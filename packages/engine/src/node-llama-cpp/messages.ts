@@ -28,6 +28,8 @@ export const startSchema = z.object({
   threads: z.number().int().min(1),
   gpu: z.boolean(),
   addsBos: z.boolean(),
+  /** Ids of control tokens that are part of an answer's text: the markers of thoughts and tool calls. */
+  writtenOut: z.array(z.number().int()),
 });
 export type Start = z.infer<typeof startSchema>;
 
@@ -42,8 +44,13 @@ export const generateSchema = z.object({
   maxTokens: z.number().int().nullable(),
   stop: z.array(z.string()),
   format,
-  /** A token id: `format` binds only what comes after it, because the model thinks first. */
-  formatAfter: z.number().int().nullable(),
+  /**
+   * The prompt ends within a thought that `closing` closes; `gap` stands between it and the answer. Format and stop texts
+   * are for the answer alone. Null: there is no thought, or they are for all of it.
+   */
+  thought: z.object({ closing: z.string(), gap: z.string() }).nullable(),
+  /** The token a tool call begins with: an answer that begins with it need not keep to the format. */
+  toolCall: z.number().int().nullable(),
   logprobs: z.number().int().nullable(),
 });
 export type Generate = z.infer<typeof generateSchema>;

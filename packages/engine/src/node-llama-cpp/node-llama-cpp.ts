@@ -1,6 +1,7 @@
-import { chatTemplate, countReasoningTokens, parseAnswer, type RenderedPrompt, renderPrompt } from '../chat/index.ts';
+import { countReasoningTokens, parseAnswer, type RenderedPrompt, renderPrompt } from '../chat/index.ts';
 import { cores } from '../cores.ts';
-import { describeModel, type ModelDescription } from '../gguf/index.ts';
+import { describeModel } from '../gguf/index.ts';
+import { type Dialect, readDialect } from '../llama-server/model.ts';
 import {
   type Capabilities,
   type ClassifyRequest,
@@ -9,6 +10,7 @@ import {
   EngineError,
   type GenerateRequest,
   type Generation,
+  type GenerationLogprob,
 } from '../port.ts';
 import type { Generate } from './messages.ts';
 import { Child, unexpected } from './process.ts';
@@ -43,6 +45,8 @@ export async function startNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<N
   if (model.isMmproj) {
     throw new EngineError('model_unusable', `${options.modelPath} is a projector (mmproj), not a text model`);
   }
+  // A model without a template embeds, but does not converse.
+  const dialect = model.chatTemplate === null ? null : readDialect(options.modelPath);
   const contextTokens = Math.min(options.contextTokens, model.contextLength ?? options.contextTokens);
   const child = new Child();
   const stop = () => child.kill();
@@ -58,6 +62,7 @@ export async function startNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<N
       threads: options.threads ?? cores(),
       gpu: options.gpu ?? true,
       addsBos: model.addsBos,
+      writtenOut: (dialect?.preserved ?? []).flatMap((token) => model.controlTokenIds.get(token) ?? []),
     });
   } catch (error) {
     await child.close();
@@ -66,7 +71,7 @@ export async function startNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<N
   } finally {
     options.signal?.removeEventListener('abort', stop);
   }
-  return new NodeLlamaCppEngine(child, model, release, { ...options, contextTokens });
+  return new NodeLlamaCppEngine(child, dialect, release, { ...options, contextTokens });
 }
 
 class NodeLlamaCppEngine implements NodeLlamaCpp {
@@ -74,11 +79,11 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
   readonly capabilities: Capabilities;
   readonly ended: Promise<EngineDeath | null>;
   readonly #child: Child;
-  readonly #model: ModelDescription;
+  readonly #dialect: Dialect | null;
 
-  constructor(child: Child, model: ModelDescription, release: string, options: NodeLlamaCppOptions) {
+  constructor(child: Child, dialect: Dialect | null, release: string, options: NodeLlamaCppOptions) {
     this.#child = child;
-    this.#model = model;
+    this.#dialect = dialect;
     this.ended = child.ended;
     this.pid = child.pid;
     this.capabilities = {
@@ -95,16 +100,16 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
   }
 
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
-    const rendered = this.#render(request);
-    const { controlTokenIds, controlTokens } = this.#model;
-    const { thinking } = chatTemplate(this.#model.chatTemplate ?? '');
-    const closeId = controlTokenIds.get(thinking.close) ?? null;
+    const { dialect, rendered } = this.#render(request);
+    const { thinking } = dialect;
+    const mayCallTools = (request.tools?.length ?? 0) > 0 && request.toolChoice !== 'none';
+    const forced = mayCallTools && (request.toolChoice ?? 'auto') !== 'auto';
+    const constrained = request.format.type !== 'text' && !forced;
 
-    // An answer in a format thinks first if it is to think: the thought is opened for it, and the format waits until it
-    // is closed.
-    const thinksFirst =
-      request.thinking && request.format.type !== 'text' && closeId !== null && rendered.prefill === '';
-    const opening = !thinksFirst ? '' : thinking.open === '<|channel>' ? '<|channel>thought\n' : '<think>\n';
+    // A format and stop texts are for the answer, not for the reasoning before it: the thought is opened for the model,
+    // and they wait until it is closed.
+    const waits = thinking !== null && request.thinking && !forced && (constrained || request.stop.length > 0);
+    const opening = waits && !rendered.prefill.includes(thinking.opening.trim()) ? thinking.opening : '';
     const prefill = rendered.prefill + opening;
     const { minP, seed, presencePenalty, frequencyPenalty, repetitionPenalty, logitBias, ...sampling } =
       request.sampling;
@@ -116,33 +121,38 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
         sampling: { ...sampling, minP, seed, presencePenalty, frequencyPenalty, repetitionPenalty, logitBias },
         maxTokens: request.maxTokens ?? null,
         stop: request.stop,
-        format: request.format,
-        formatAfter: thinksFirst ? closeId : null,
+        format: constrained ? request.format : { type: 'text' },
+        thought: waits ? { closing: thinking.closing, gap: thinking.gap } : null,
+        toolCall: constrained && mayCallTools && !waits ? dialect.toolCall : null,
         logprobs: request.logprobs ?? null,
       }),
       signal,
     );
     if (reply.type !== 'generated') throw unexpected(reply);
 
-    const tools = request.toolChoice === 'none' ? undefined : request.tools;
-    const answer = parseAnswer(reply.text, { prefill, tools, controlTokens });
-    const openId = controlTokenIds.get(thinking.open) ?? -1;
-    const opened = prefill.includes(thinking.open) && !prefill.includes(thinking.close);
+    const answer = parseAnswer(reply.text, {
+      prefill,
+      controlTokens: dialect.controlTokens,
+      ...(mayCallTools ? { tools: request.tools } : {}),
+    });
+    const opened =
+      thinking !== null && prefill.lastIndexOf(thinking.opening.trim()) > prefill.lastIndexOf(thinking.closing);
     return {
       ...answer,
-      finishReason: answer.toolCalls.length > 0 ? 'tool_calls' : reply.finish,
+      finishReason: reply.finish === 'length' ? 'length' : answer.toolCalls.length > 0 ? 'tool_calls' : 'stop',
       usage: {
         promptTokens: reply.promptTokens,
         cachedTokens: reply.cachedTokens,
         completionTokens: reply.tokens.length,
-        reasoningTokens: closeId === null ? 0 : countReasoningTokens(reply.tokens, openId, closeId, opened),
+        reasoningTokens:
+          thinking === null ? 0 : countReasoningTokens(reply.tokens, thinking.open, thinking.close, opened),
       },
-      logprobs: reply.logprobs,
+      logprobs: reply.logprobs === null ? null : answerLogprobs(reply.logprobs, reply.tokens, thinking, opened),
     };
   }
 
   async classify(request: ClassifyRequest, signal: AbortSignal): Promise<Record<string, number>> {
-    const rendered = this.#render(request);
+    const { rendered } = this.#render(request);
     const reply = await this.#child.call(
       (id) => ({
         type: 'classify',
@@ -170,24 +180,34 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
     return this.#child.close();
   }
 
-  #render(request: Parameters<typeof renderPrompt>[1]): RenderedPrompt {
-    const { chatTemplate: template, bosToken, eosToken, addsBos, controlTokens } = this.#model;
-    if (template === null) {
+  #render(request: Parameters<typeof renderPrompt>[1]): { dialect: Dialect; rendered: RenderedPrompt } {
+    const dialect = this.#dialect;
+    if (dialect === null) {
       throw new EngineError('unsupported', 'This model holds no conversations: its file has no chat template');
     }
-    const rendered = renderPrompt(template, request, {
-      ...(bosToken === null ? {} : { bosToken }),
-      ...(eosToken === null ? {} : { eosToken }),
-      addsBos,
-      mediaMarker: '<__media__>',
-      controlTokens,
-    });
+    const rendered = renderPrompt(dialect.template, request, { ...dialect, mediaMarker: '<__media__>' });
     if (rendered.media.length > 0) {
       throw new EngineError(
         'unsupported',
-        'This engine (node-llama-cpp) reads no images and no audio: run llama-server',
+        'This engine (node-llama-cpp) reads no pictures and no recordings: run llama-server',
       );
     }
-    return rendered;
+    return { dialect, rendered };
   }
+}
+
+/** Of the answer, not of the reasoning before it. */
+function answerLogprobs(
+  logprobs: GenerationLogprob[],
+  tokens: number[],
+  thinking: Dialect['thinking'],
+  opened: boolean,
+): GenerationLogprob[] {
+  let inside = opened;
+  return logprobs.filter((_, index) => {
+    if (tokens[index] === thinking?.open) inside = true;
+    const counts = !inside;
+    if (tokens[index] === thinking?.close) inside = false;
+    return counts;
+  });
 }
