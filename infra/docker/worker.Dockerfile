@@ -30,10 +30,12 @@ RUN mv "$(dirname "$(HOME=/tmp/build node apps/cli/src/main.ts engine build --gp
 FROM build AS llama-server-cuda
 RUN mv "$(dirname "$(HOME=/tmp/build node apps/cli/src/main.ts engine build --gpu cuda --for-image)")" /opt/llama-server
 
-# The application without tests, and without the GPU libraries of node-llama-cpp: llama-server has its own.
+# The application without tests, and without node-llama-cpp's libraries for GPUs and other machines: llama-server has its own.
 FROM build AS app
-RUN rm -rf node_modules/@node-llama-cpp/*-cuda node_modules/@node-llama-cpp/*-cuda-ext node_modules/@node-llama-cpp/*-vulkan \
-    && find apps packages -name node_modules -prune -o -name '*.test.ts' -exec rm {} + \
+RUN for folder in node_modules/@node-llama-cpp/*; do \
+      [ "${folder##*/}" = "linux-$(node -p process.arch)" ] || rm -r "$folder"; \
+    done; \
+    find apps packages -name node_modules -prune -o -name '*.test.ts' -exec rm {} + \
     && chmod +x apps/cli/src/main.ts
 COPY models models
 
