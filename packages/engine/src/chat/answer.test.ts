@@ -198,6 +198,6 @@ describe('any answer', () => {
     for (const piece of ['<|tool_call>call:a{b:<|"|>', '<|channel>', '<tool_call>{"a":[', '<|tool_call>call:a{b:{']) {
       parseAnswer(piece.repeat(20_000), { tools });
     }
-    expect(performance.now() - started).toBeLessThan(5000);
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 });

@@ -41,6 +41,6 @@ describe('control tokens', () => {
     const started = performance.now();
     expect(many.breakUp(text)).toBe(text);
     expect(many.breakUp('<unused77>')).toBe('<\u2060unused77>');
-    expect(performance.now() - started).toBeLessThan(2000);
+    expect(performance.now() - started).toBeLessThan(5000);
   });
 });

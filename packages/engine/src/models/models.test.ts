@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -38,6 +38,12 @@ afterEach(() => {
   server.close();
   rmSync(directory, { recursive: true });
 });
+
+/** Bytes of the one unfinished download. */
+function received(): number {
+  const part = globSync(join(options.cacheDir, '*', '*.part'))[0];
+  return part === undefined ? 0 : statSync(part).size;
+}
 
 interface Behaviour {
   etag?: string;
@@ -122,8 +128,10 @@ describe('a download', () => {
     answer = serve(model, { cut: { after: 100_000, times: 1 } });
     const stop = new AbortController();
     const first = resolveModel(`${base}/model.gguf`, { ...options, retryMs: 60_000, signal: stop.signal });
-    setTimeout(() => stop.abort(), 300);
-    await expect(first).rejects.toEqual(fails('stopped', 'aborted'));
+    const refused = expect(first).rejects.toEqual(fails('stopped', 'aborted'));
+    await expect.poll(received, { timeout: 10_000 }).toBe(100_000);
+    stop.abort();
+    await refused;
     expect(readFileSync(await resolveModel(`${base}/model.gguf`, options))).toEqual(model);
     expect(requests.at(-1)?.headers.range).toBe('bytes=100000-');
   });
