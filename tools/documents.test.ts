@@ -34,6 +34,6 @@ test.for(DOCUMENTS)('scripts and files named in %s exist', (path) => {
     /npm (?:run )?(test|start|demo|test:\w+|bench|batchmill|lint|typecheck)\b(?!:)/g,
   ))
     expect(scripts).toContain(script);
-  for (const [, file = ''] of text.matchAll(/`?((?:apps|packages|infra|models|examples|tools)\/[\w./-]+\w)/g))
+  for (const [, file = ''] of text.matchAll(/(?<!["'\w/])((?:apps|packages|infra|models|examples|tools)\/[\w./-]+\w)/g))
     expect(existsSync(join(ROOT, file)), file).toBe(true);
 });
