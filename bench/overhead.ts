@@ -45,7 +45,12 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
       const batch = await client.batches.retrieve(id);
       const { total = 0, completed = 0, failed = 0 } = batch.request_counts ?? {};
       const line = `${batch.status} ${completed + failed}/${total}`;
-      if (line !== shown) process.stderr.write(`${((performance.now() - start) / 1000).toFixed(1)} s  ${line}\n`);
+      if (line !== shown) {
+        const mb = memoryOf(stack.control.pid);
+        process.stderr.write(
+          `${((performance.now() - start) / 1000).toFixed(1)} s  ${line}  control ${mb.nowMb.toFixed(0)} MB, peak ${mb.peakMb.toFixed(0)}\n`,
+        );
+      }
       shown = line;
       if (batch.status === 'completed') {
         if (completed !== items) throw new Error(`${completed} of ${items} items completed`);
