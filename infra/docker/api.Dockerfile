@@ -27,7 +27,7 @@ FROM base
 RUN apt-get update && apt-get install --yes --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /nonexistent batchmill
 COPY --from=build /app /app
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
+ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=8 HOST=0.0.0.0 PORT=8080
 USER 10001
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \

@@ -47,7 +47,7 @@ WORKDIR /app
 COPY --from=base /usr/local/bin/node /usr/local/bin/node
 COPY --from=llama-server-cuda /opt/llama-server /opt/llama-server
 COPY --from=app /app /app
-ENV NODE_ENV=production BATCHMILL_HOME=/var/lib/batchmill LLAMA_SERVER=/opt/llama-server/llama-server HEALTH_PORT=8081 \
+ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=8 BATCHMILL_HOME=/var/lib/batchmill LLAMA_SERVER=/opt/llama-server/llama-server HEALTH_PORT=8081 \
     CUDA_CACHE_PATH=/var/lib/batchmill/cuda-cache
 USER 10001
 EXPOSE 8081
@@ -64,7 +64,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends ca-certifica
     && install -d -o 10001 -g 10001 /var/lib/batchmill && ln -s /app/apps/cli/src/main.ts /usr/local/bin/batchmill
 COPY --from=llama-server-cpu /opt/llama-server /opt/llama-server
 COPY --from=app /app /app
-ENV NODE_ENV=production BATCHMILL_HOME=/var/lib/batchmill LLAMA_SERVER=/opt/llama-server/llama-server HEALTH_PORT=8081
+ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=8 BATCHMILL_HOME=/var/lib/batchmill LLAMA_SERVER=/opt/llama-server/llama-server HEALTH_PORT=8081
 USER 10001
 EXPOSE 8081
 HEALTHCHECK --interval=5s --timeout=5s --start-period=10m \
