@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { refusal } from './client.ts';
+import { refusal, wellFormed } from './client.ts';
 import { samplingSettings } from './settings.ts';
 
 const error = (fields: Record<string, unknown>) => ({ error: fields });
@@ -32,4 +32,11 @@ test('a bias of −100 forbids', () => {
     [5, false],
     [6, 2.5],
   ]);
+});
+
+test('half surrogate pairs are replaced, whole ones and backslashes stay', () => {
+  const there = (value: unknown) => JSON.parse(wellFormed(JSON.stringify(value)));
+  expect(there({ 'k\ud800': ['a\udfffb', '\\\ud9ab'] })).toEqual({ 'k\ufffd': ['a\ufffdb', '\\\ufffd'] });
+  const fine = ['😀', '\\ud800', '\\\\ud800', 'd800'];
+  expect(there(fine)).toEqual(fine);
 });

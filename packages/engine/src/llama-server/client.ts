@@ -62,7 +62,7 @@ export class Client {
   }
 
   #post<T>(path: string, body: unknown, schema: z.ZodType<T>, hasMedia: boolean, signal: AbortSignal): Promise<T> {
-    return this.#request('POST', path, JSON.stringify(body), schema, hasMedia, signal);
+    return this.#request('POST', path, wellFormed(JSON.stringify(body)), schema, hasMedia, signal);
   }
 
   #request<T>(
@@ -75,6 +75,8 @@ export class Client {
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#death !== null) return reject(this.#death);
+      // Past its limit the server hangs up in the middle, which looks like a fault of its own.
+      if (body !== null && body.length > LONGEST_BODY) return reject(tooLarge(body.length));
       this.#pending.add(reject);
       this.#exchange(method, path, body, schema, hasMedia, signal)
         .then(resolve, reject)
@@ -117,6 +119,26 @@ export class Client {
   }
 }
 
+/** Bytes of a request that llama-server's HTTP library reads (`CPPHTTPLIB_PAYLOAD_MAX_LENGTH`). */
+const LONGEST_BODY = 100 * 1024 * 1024;
+
+function tooLarge(length: number): EngineError {
+  const megabytes = Math.ceil(length / 1024 / 1024);
+  return new EngineError(
+    'bad_request',
+    `The request has ${megabytes} MB with its media; the engine takes 100 MB at most`,
+  );
+}
+
+/**
+ * Half a surrogate pair, which JavaScript's strings may hold, is no text to the server. `JSON.stringify` escapes such
+ * halves, and nothing else, as `\\ud…`; they become U+FFFD.
+ */
+export function wellFormed(json: string): string {
+  if (!json.includes('\\ud')) return json;
+  return json.replaceAll(/(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g, '$1\ufffd');
+}
+
 /** What an HTTP error of llama-server means. */
 export function refusal(status: number, answer: unknown, hasMedia: boolean): EngineError {
   const parsed = errorSchema.safeParse(answer);
@@ -129,6 +151,7 @@ export function refusal(status: number, answer: unknown, hasMedia: boolean): Eng
     );
   }
   if (status === 501) return new EngineError('unsupported', message);
+  if (message.includes('json.exception')) return new EngineError('bad_request', message);
   if (status >= 500) return new EngineError('engine_failed', `llama-server failed: ${message}`);
   if (hasMedia && /load image or audio|tokenize prompt/i.test(message)) {
     return new EngineError('bad_media', 'A picture or recording cannot be decoded');

@@ -57,7 +57,7 @@ export type LlamaServerEngine = Engine & { readonly pid: number };
 export async function startLlamaServer(options: LlamaServerOptions): Promise<LlamaServerEngine> {
   const dialect = readDialect(options.model);
   if (options.mmproj !== undefined) requireProjector(options.mmproj);
-  const folder = await mkdtemp(join(tmpdir(), 'batchmill-llama-'));
+  const folder = await mkdtemp(join(socketHome(), 'batchmill-llama-'));
   const socket = join(folder, 'llama.sock');
   let server: ServerProcess | null = null;
   const client = new Client(socket, options.slots + SPARE_CONNECTIONS);
@@ -76,12 +76,13 @@ export async function startLlamaServer(options: LlamaServerOptions): Promise<Lla
       jsonSchema: true,
       embeddings: false,
     };
-    const { image, audio } = capabilities;
+    const { image, audio, contextTokens } = capabilities;
     return new RunningServer(server, client, folder, capabilities, {
       client,
       dialect,
       image,
       audio,
+      contextTokens,
       mediaMarker: props.media_marker,
     });
   } catch (error) {
@@ -90,6 +91,11 @@ export async function startLlamaServer(options: LlamaServerOptions): Promise<Lla
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** A socket's path must be short (104 bytes on macOS, 108 on Linux), which temporary folders at times are not. */
+function socketHome(): string {
+  return Buffer.byteLength(tmpdir()) > 60 ? '/tmp' : tmpdir();
 }
 
 /** For health checks while every slot is busy. */
@@ -101,13 +107,14 @@ function requireProjector(path: string): void {
   }
 }
 
-/** Tokens a picture may become in Gemma 4, unless limited. */
-const IMAGE_TOKENS = 1_120;
+/** Tokens a picture becomes in Gemma 4, unless limited. */
+const IMAGE_TOKENS_LEAST = 70;
+const IMAGE_TOKENS_MOST = 1_120;
 
 function serverArguments(options: LlamaServerOptions, socket: string): string[] {
   const threads = String(options.threads ?? cores());
   // A picture of more tokens than one batch aborts the server where its tokens attend to each other.
-  const batch = options.mmproj === undefined ? 512 : Math.max(512, options.imageMaxTokens ?? IMAGE_TOKENS);
+  const batch = options.mmproj === undefined ? 512 : Math.max(512, options.imageMaxTokens ?? IMAGE_TOKENS_MOST);
   const args = ['--model', options.model, '--host', socket, '--alias', options.name];
   // The server divides the context among its slots. Not unified: a slot's answer then depends on no other slot's length.
   args.push('--parallel', String(options.slots), '--ctx-size', String(options.slots * options.contextTokens));
@@ -119,12 +126,16 @@ function serverArguments(options: LlamaServerOptions, socket: string): string[] 
   args.push('--no-ui', '--no-slots', '--offline', '--log-colors', 'off', '--verbosity', '2');
   if (options.mmproj !== undefined) args.push('--mmproj', options.mmproj);
   if (options.gpuLayers !== undefined) args.push('--gpu-layers', String(options.gpuLayers));
-  if (options.imageMinTokens !== undefined) args.push('--image-min-tokens', String(options.imageMinTokens));
+  const least = options.imageMinTokens ?? Math.min(IMAGE_TOKENS_LEAST, options.imageMaxTokens ?? IMAGE_TOKENS_LEAST);
+  // Left to the model unless asked for, or unless the model's least would be more than the most asked for.
+  if (options.imageMinTokens !== undefined || least < IMAGE_TOKENS_LEAST)
+    args.push('--image-min-tokens', String(least));
   if (options.imageMaxTokens !== undefined) args.push('--image-max-tokens', String(options.imageMaxTokens));
   return args;
 }
 
-async function loaded(server: ServerProcess, client: Client, { model, onProgress, signal }: LlamaServerOptions) {
+async function loaded(server: ServerProcess, client: Client, options: LlamaServerOptions): Promise<void> {
+  const { program, model, mmproj, onProgress, signal } = options;
   let death: EngineDeath | null = null;
   void server.ended.then((ended) => {
     death = ended;
@@ -132,8 +143,7 @@ async function loaded(server: ServerProcess, client: Client, { model, onProgress
   const started = Date.now();
   for (let wait = 10, said = started; ; wait = Math.min(250, wait * 1.5)) {
     if (signal?.aborted) throw new EngineError('aborted', 'Loading the model was cancelled', signal.reason);
-    if (death !== null)
-      throw new EngineError('model_unusable', `llama-server could not load ${model}. ${describeDeath(death)}`);
+    if (death !== null) throw notLoaded(death, program, mmproj === undefined ? model : `${model} with ${mmproj}`);
     if (await client.ready()) return;
     if (Date.now() - said > 5_000) {
       said = Date.now();
@@ -141,6 +151,16 @@ async function loaded(server: ServerProcess, client: Client, { model, onProgress
     }
     await sleep(wait);
   }
+}
+
+/** Exit codes of a shell that could not start the program. */
+const NOT_STARTED = [126, 127];
+
+function notLoaded(death: EngineDeath, program: string, files: string): EngineError {
+  if (death.code !== null && NOT_STARTED.includes(death.code)) {
+    return new EngineError('engine_missing', `${program} cannot be started. ${describeDeath(death)}`);
+  }
+  return new EngineError('model_unusable', `llama-server could not load ${files}. ${describeDeath(death)}`);
 }
 
 function describeDeath({ code, signal, stderr }: EngineDeath): string {

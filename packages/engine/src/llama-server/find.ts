@@ -117,6 +117,7 @@ async function cachedOrBuilt(libraries: Libraries, options: EnsureOptions): Prom
   }
 
   await mkdir(cache, { recursive: true });
+  if (existsSync(`${target}.lock`)) options.onProgress?.(0, 1, 'waiting for another process that builds llama-server');
   return withLock(`${target}.lock`, options.signal ?? new AbortController().signal, async () => {
     // Another process may have built it while this one waited.
     const meanwhile = await cached(target, libraries);

@@ -12,6 +12,7 @@ export interface Source {
   mediaMarker: string;
   image: boolean;
   audio: boolean;
+  contextTokens: number;
 }
 
 /**
@@ -22,6 +23,7 @@ export async function generate(source: Source, request: GenerateRequest, signal:
   const { dialect } = source;
   const rendered = renderPrompt(dialect.template, request, { ...dialect, mediaMarker: source.mediaMarker });
   requireEncoders(source, rendered);
+  requireRoom(source, rendered);
   const run = new Run(source, request, rendered, signal);
 
   const choice = request.toolChoice ?? 'auto';
@@ -46,6 +48,16 @@ function requireEncoders({ image, audio }: Source, { media }: RenderedPrompt): v
       'This model reads no recordings (it was started without a projector for them)',
     );
   }
+}
+
+/** A prompt many times too long is refused here: the server would tokenize all of it first, for minutes if it is long. */
+function requireRoom({ contextTokens, dialect }: Source, { prompt }: RenderedPrompt): void {
+  const least = Math.ceil(Buffer.byteLength(prompt) / dialect.longestToken);
+  if (least <= contextTokens) return;
+  throw new EngineError(
+    'context_overflow',
+    `The prompt has at least ${least} tokens and does not fit the context of ${contextTokens} tokens`,
+  );
 }
 
 /** One request on its way: a single completion, or two where one cannot do what was asked for. */
@@ -121,7 +133,12 @@ class Run {
   }
 
   #complete(more: (string | number)[], settings: Record<string, unknown>, maxTokens?: number): Promise<Completion> {
-    const request = { ...this.#base, ...settings, prompt: this.#prompt(more), n_predict: maxTokens ?? -1 };
+    const request = {
+      ...this.#base,
+      ...settings,
+      prompt: this.#prompt(more),
+      n_predict: Math.min(maxTokens ?? -1, 0x7fff_ffff),
+    };
     return this.#source.client.complete(request, this.#media.length > 0, this.#signal);
   }
 

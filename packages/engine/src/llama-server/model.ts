@@ -1,5 +1,5 @@
 import { chatTemplate, renderPrompt } from '../chat/index.ts';
-import { describeModel } from '../gguf/index.ts';
+import { describeModel, readGguf } from '../gguf/index.ts';
 import { EngineError, type Message } from '../port.ts';
 
 /** What of a model's file decides how it is talked to. */
@@ -9,6 +9,8 @@ export interface Dialect {
   bosToken: string;
   eosToken: string;
   addsBos: boolean;
+  /** Bytes of the longest token: a text of more than n times that has more than n tokens. */
+  longestToken: number;
   /** How the model's reasoning opens and closes, if its vocabulary has tokens for that. */
   thinking: Thinking | null;
   /** The token a tool call opens with, if there is one. */
@@ -64,6 +66,7 @@ export function readDialect(path: string): Dialect {
     bosToken: model.bosToken ?? '',
     eosToken: model.eosToken ?? '',
     addsBos: model.addsBos,
+    longestToken: longestToken(path),
     thinking:
       open === undefined || close === undefined
         ? null
@@ -79,6 +82,15 @@ export function readDialect(path: string): Dialect {
     userTurn: null,
   };
   return { ...dialect, userTurn: userTurn(dialect) };
+}
+
+function longestToken(path: string): number {
+  let longest = 1;
+  readGguf(path).texts('tokenizer.ggml.tokens', (utf8) => {
+    longest = Math.max(longest, utf8.length);
+    return false;
+  });
+  return longest;
 }
 
 /** The text that always stands before a user's words, with and without a system message before them. */

@@ -1,4 +1,4 @@
-import type { GenerateRequest, Sampling } from '../port.ts';
+import { EngineError, type GenerateRequest, type Sampling } from '../port.ts';
 
 /** Seeds are 32 bits; the largest means "random" to llama.cpp. */
 const SEEDS = 0xffff_ffff;
@@ -28,7 +28,23 @@ function logitBias(biases: Record<string, number>): [number, number | false][] {
   return Object.entries(biases).map(([token, bias]) => [Number(token), bias <= -100 ? false : bias]);
 }
 
-/** The constraint on the answer's form, if any. */
+/** Bounds of a schema. Making a grammar of one far beyond them holds up every slot for seconds. */
+const DEEPEST = 100;
+const LONGEST = 500_000;
+
+function checkSchema(schema: unknown): void {
+  const tooDeep = (value: unknown, left: number): boolean =>
+    typeof value === 'object' &&
+    value !== null &&
+    (left === 0 || Object.values(value).some((inner) => tooDeep(inner, left - 1)));
+  if (tooDeep(schema, DEEPEST))
+    throw new EngineError('bad_request', `The JSON schema is nested deeper than ${DEEPEST} levels`);
+  if (JSON.stringify(schema).length > LONGEST) {
+    throw new EngineError('bad_request', `The JSON schema is longer than ${LONGEST} characters`);
+  }
+}
+
+/** The constraint on the answer's form, if any. @throws EngineError `bad_request` for a schema out of all proportion. */
 export function formatSettings(format: GenerateRequest['format']): Record<string, unknown> {
   switch (format.type) {
     case 'text':
@@ -36,6 +52,7 @@ export function formatSettings(format: GenerateRequest['format']): Record<string
     case 'json_object':
       return { json_schema: { type: 'object' } };
     case 'json_schema':
+      checkSchema(format.schema);
       return { json_schema: format.schema };
   }
 }
