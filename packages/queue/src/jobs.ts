@@ -7,7 +7,7 @@ import { z } from 'zod';
  * | queue | job | key | consumer |
  * |---|---|---|---|
  * | `reconcile` | look at one batch and do the next thing | deduplicated per batch, runs once more if triggered while active | control |
- * | `sweep` | trigger every open batch, delete what has expired | job scheduler | control |
+ * | `sweep` | trigger every open batch, delete what has expired | deduplicated, one per interval | control |
  * | `infer-text`, `infer-media` | one shard | job id `<batch>.<shard>` | infer |
  */
 export const LANES = ['text', 'media'] as const;

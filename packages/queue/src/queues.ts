@@ -25,8 +25,12 @@ export interface Queues {
   /** Shards waiting per lane, for `/readyz`, metrics and scaling. */
   waiting(): Promise<Record<Lane, number>>;
 
-  /** Makes `onSweep` run every `everyMs`, in one control worker at a time. */
-  scheduleSweep(everyMs: number): Promise<void>;
+  /**
+   * Asks for a sweep, at most one in `everyMs` however many control workers ask. Every one of them asks by its own timer,
+   * and not by a job scheduler: that would live in the queue, and be gone with a queue that is wiped.
+   * @throws QueueUnavailableError after 2 s without an answer.
+   */
+  triggerSweep(everyMs: number): Promise<void>;
 
   consumeReconcile(handler: (job: ReconcileJob) => Promise<void>, options: ConsumeOptions): Consumer;
   consumeSweep(handler: () => Promise<void>, options?: Omit<ConsumeOptions, 'concurrency'>): Consumer;
@@ -61,6 +65,15 @@ export interface Consumer {
 const TRIGGER_MS = 2_000;
 const GONE = { removeOnComplete: true, removeOnFail: true } as const;
 
+/**
+ * Without its server BullMQ waits for ever. A trigger that is late or lost does no harm, since the sweep comes round; a caller
+ * that hangs does.
+ */
+async function bounded(added: Promise<unknown>): Promise<void> {
+  added.catch(() => {});
+  await within(TRIGGER_MS, added, () => `the queue did not answer within ${TRIGGER_MS / 1000} s`);
+}
+
 /** Opens the queues at `redis://`, `rediss://` or `postgres://`. */
 export async function openQueues(url: string): Promise<Queues> {
   const backend = await openBackend(url);
@@ -85,15 +98,13 @@ export async function openQueues(url: string): Promise<Queues> {
     kind: backend.kind,
 
     triggerReconcile: async (job, delayMs = 0) => {
-      const added = reconcile.add('reconcile', job, {
+      const options = {
         ...GONE,
         ...(delayMs > 0 ? { delay: delayMs } : {}),
         // A delayed look has a deduplication of its own: it must not swallow a trigger that is due now.
         deduplication: { id: delayMs > 0 ? `${job.batchId}.later` : job.batchId, keepLastIfActive: true },
-      });
-      // Without its server BullMQ waits for ever. A trigger that is late or lost does no harm: the sweep comes round.
-      added.catch(() => {});
-      await within(TRIGGER_MS, added, () => `the queue did not answer within ${TRIGGER_MS / 1000} s`);
+      };
+      await bounded(reconcile.add('reconcile', job, options));
     },
 
     addShards: (jobs) =>
@@ -127,8 +138,10 @@ export async function openQueues(url: string): Promise<Queues> {
       return { text: await count('text'), media: await count('media') };
     },
 
-    scheduleSweep: async (everyMs) => {
-      await sweep.upsertJobScheduler('sweep', { every: everyMs }, { name: 'sweep', data: {}, opts: GONE });
+    triggerSweep: (everyMs) => {
+      // A little less than the interval: timers are not exact, and a round left out would make it twice as long.
+      const deduplication = { id: 'sweep', ttl: Math.ceil(everyMs * 0.8) };
+      return bounded(sweep.add('sweep', {}, { ...GONE, deduplication }));
     },
 
     consumeReconcile: (handler, options) =>

@@ -43,11 +43,16 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
     },
     { lockMs, onError },
   );
-  await queues.scheduleSweep(options.sweepIntervalMs);
+  const ask = () =>
+    queues
+      .triggerSweep(options.sweepIntervalMs)
+      .catch((error: unknown) => log.warn({ err: error }, 'no sweep this time'));
+  const timer = setInterval(ask, options.sweepIntervalMs);
   // At once as well: after a restart, open batches go on without waiting for the first round.
   await sweep(bucket, queues);
   return {
     close: async () => {
+      clearInterval(timer);
       await Promise.all([reconciles.close(), sweeps.close()]);
     },
   };

@@ -37,7 +37,14 @@ export class EngineHost {
 
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
     const engine = await abortable(this.#engine, signal);
-    return engine.generate(request, signal);
+    try {
+      return await engine.generate(request, signal);
+    } catch (error) {
+      // Calls fail a moment before the engine is known to have ended. Whoever tries again must not meet the dead one: that
+      // would pass for a second death.
+      if (error instanceof EngineError && error.code === 'engine_died') await engine.ended;
+      throw error;
+    }
   }
 
   /** Throws if the engine is down or does not answer. */
