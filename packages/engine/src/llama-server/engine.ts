@@ -62,7 +62,7 @@ export async function startLlamaServer(options: LlamaServerOptions): Promise<Lla
   let server: ServerProcess | null = null;
   const client = new Client(socket, options.slots + SPARE_CONNECTIONS);
   try {
-    server = await ServerProcess.start(options.program, serverArguments(options, socket));
+    server = await ServerProcess.start(options.program, serverArguments(options, socket), folder);
     await loaded(server, client, options);
     const props = await client.props(options.signal ?? new AbortController().signal);
     const capabilities: Capabilities = {

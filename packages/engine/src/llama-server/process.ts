@@ -10,10 +10,12 @@ const PATIENCE_MS = 5_000;
 
 /**
  * The server must not outlive its parent, not even one that is killed with SIGKILL. So a shell starts it: in the
- * background it reads a pipe that only the parent holds open and kills the server when the pipe ends without a word; in
- * the foreground it becomes the server (same process id, exit code and signal). A line on the pipe ends the watch.
+ * background it reads a pipe that only the parent holds open and, when the pipe ends without a word, kills the server and
+ * removes its folder; in the foreground it becomes the server (same process id, exit code and signal). A line on the pipe
+ * ends the watch.
  */
-const START = '(read -r line <&3 || kill -9 $$) >/dev/null 2>&1 & exec "$0" "$@" 3<&-';
+const START =
+  'folder=$1; shift; (read -r line <&3 || { kill -9 $$; rm -rf "$folder"; }) >/dev/null 2>&1 & exec "$0" "$@" 3<&-';
 
 /** Variables the server may see: none of ours, as keys to queue and bucket are among them. */
 const PASSED_ON =
@@ -27,35 +29,29 @@ export class ServerProcess {
   #tail = '';
   readonly #child: ChildProcess;
 
-  /** @param onLine called with each line it writes. */
-  static async start(
-    program: string,
-    args: readonly string[],
-    onLine?: (line: string) => void,
-  ): Promise<ServerProcess> {
+  /**
+   * @param folder of the server's own, removed if this process is killed.
+   * @throws Error when no process can be made at all. A program that is not there ends with code 126 or 127.
+   */
+  static async start(program: string, args: readonly string[], folder: string): Promise<ServerProcess> {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => PASSED_ON.test(name)));
-    const child = spawn('/bin/sh', ['-c', START, program, ...args], {
+    const child = spawn('/bin/sh', ['-c', START, program, folder, ...args], {
       env,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       // A group of its own: Ctrl-C in a terminal is for the parent, which ends the server when its work is done.
       detached: true,
     });
     await once(child, 'spawn');
-    return new ServerProcess(child, onLine);
+    return new ServerProcess(child);
   }
 
-  private constructor(child: ChildProcess, onLine?: (line: string) => void) {
+  private constructor(child: ChildProcess) {
     this.#child = child;
     this.pid = child.pid ?? 0;
     const watch = child.stdio[3];
-    let line = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (chunk: string) => {
         this.#tail = (this.#tail + chunk).slice(-TAIL);
-        if (onLine === undefined) return;
-        const lines = (line + chunk).split('\n');
-        line = lines.pop() ?? '';
-        for (const one of lines) onLine(one);
       });
     }
     // Writing to a watch that has ended already is no error.
