@@ -1,22 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ask, busy, codes, endless, type Features, failure, forced, GREEDY, never } from './conformance-calls.ts';
 import { DEFAULT_SAMPLING, type Engine, EngineError, type GenerateRequest, type MessagePart } from './port.ts';
 import { png, wav } from './samples.ts';
-
-/** What an adapter with its model can do, and what of the model the tests must know. */
-export interface Features {
-  image: boolean;
-  audio: boolean;
-  logprobs: boolean;
-  jsonSchema: boolean;
-  classify: boolean;
-  /** Control tokens of the model, as text. */
-  controlTokens: string[];
-  /** Ids of the tokens that end an answer, to forbid them where a test needs a long one. */
-  endTokens: number[];
-  /** Id of the token `}`. */
-  closingBrace: number;
-}
 
 /** For the tests that watch the engine's process die. */
 export type StartedEngine = Engine & { readonly pid: number };
@@ -376,62 +362,4 @@ function testIf(has: boolean): (name: string, run: () => Promise<void>) => void 
   return (name, run) => {
     if (has) test(name, run);
   };
-}
-
-const GREEDY = { ...DEFAULT_SAMPLING, temperature: 0 };
-
-/** A greedy request for text, unless `more` says otherwise. */
-function ask(content: string | MessagePart[], more: Partial<GenerateRequest> = {}): GenerateRequest {
-  const parts: MessagePart[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content;
-  return {
-    messages: [{ role: 'user', content: parts }],
-    thinking: false,
-    sampling: GREEDY,
-    maxTokens: 30,
-    stop: [],
-    format: { type: 'text' },
-    ...more,
-  };
-}
-
-/** The model may not end its answer. Without a `maxTokens` of its own it fills the context. */
-function endless({ endTokens }: Features): Partial<GenerateRequest> {
-  const logitBias = Object.fromEntries(endTokens.map((token) => [token, -100]));
-  return { sampling: { ...GREEDY, logitBias } };
-}
-
-/** The model may write nothing but this token. */
-function forced(token: number): Partial<GenerateRequest> {
-  return { sampling: { ...GREEDY, logitBias: { [token]: 100 } } };
-}
-
-/** Every slot at work for as long as its context lasts. */
-function busy(engine: Engine, features: Features, signal: AbortSignal): Promise<unknown>[] {
-  const { maxTokens: _, ...request } = ask('on and on', endless(features));
-  return Array.from({ length: engine.capabilities.slots }, () => {
-    const call = engine.generate(request, signal);
-    // Looked at later.
-    call.catch(() => {});
-    return call;
-  });
-}
-
-/** Error codes of calls that must all fail. */
-function codes(calls: readonly Promise<unknown>[]): Promise<string[]> {
-  return Promise.all(calls.map(async (call) => (await failure(call)).code));
-}
-
-/** The error a call must fail with. */
-async function failure(call: Promise<unknown>): Promise<EngineError> {
-  try {
-    await call;
-  } catch (error) {
-    if (error instanceof EngineError) return error;
-    throw error;
-  }
-  throw new Error('The call was answered, but it should have failed');
-}
-
-function never(): AbortSignal {
-  return new AbortController().signal;
 }
