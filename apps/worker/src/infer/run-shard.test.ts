@@ -1,0 +1,268 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { type Bucket, layout, openBucket } from '@batchmill/bucket';
+import type { OutputLine } from '@batchmill/contract';
+import {
+  type Engine,
+  ensureLlamaServer,
+  type GenerateRequest,
+  type LlamaServerEngine,
+  startLlamaServer,
+} from '@batchmill/engine';
+import { createFilters, type Filter, personalData } from '@batchmill/safety';
+import { createTasks } from '@batchmill/tasks';
+import { createLogger } from '@batchmill/telemetry';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { EngineHost } from './engine-host.ts';
+import { runShard, type ShardDeps } from './run-shard.ts';
+import { Slots } from './slots.ts';
+import { Stops } from './stops.ts';
+import { Turns } from './turns.ts';
+
+/** One shard through the real engine, on a real bucket. Faults come from outside: the engine's process is killed. */
+const TENANT = 'acme';
+const ID = `batch_${'0'.repeat(32)}`;
+const MODEL = fileURLToPath(new URL('../../../../models/test/text.gguf', import.meta.url));
+const log = createLogger('test');
+
+let folder: string;
+let bucket: Bucket;
+let host: EngineHost;
+let program: string;
+/** What happens to the engine when a prompt with this word comes in. */
+let poison: ((engine: LlamaServerEngine) => void) | null;
+
+beforeAll(async () => {
+  program = (await ensureLlamaServer()).path;
+  host = await EngineHost.open(startReal, log);
+});
+afterAll(() => host.close());
+
+async function startReal(): Promise<Engine> {
+  const engine = await startLlamaServer({
+    program,
+    model: MODEL,
+    name: 'tiny',
+    slots: 4,
+    contextTokens: 1024,
+    threads: 1,
+  });
+  const generate = (request: GenerateRequest, signal: AbortSignal) => {
+    if (JSON.stringify(request.messages).includes('poison')) poison?.(engine);
+    return engine.generate(request, signal);
+  };
+  return { ...spread(engine), generate };
+}
+
+/** The engine's members as they are, since its class keeps them on the prototype. */
+function spread(engine: LlamaServerEngine): Engine {
+  return {
+    capabilities: engine.capabilities,
+    ended: engine.ended,
+    generate: (request, signal) => engine.generate(request, signal),
+    health: () => engine.health(),
+    close: () => engine.close(),
+  };
+}
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'batchmill-shard-'));
+  bucket = await openBucket(pathToFileURL(folder).href);
+  poison = null;
+  return async () => {
+    await bucket.close();
+    await rm(folder, { recursive: true, force: true });
+  };
+});
+
+function deps(over: Partial<ShardDeps> = {}): ShardDeps {
+  return {
+    bucket,
+    engine: host,
+    slots: new Slots(4),
+    turns: new Turns(10),
+    stops: new Stops(bucket),
+    tasks: createTasks(),
+    filters: createFilters([]),
+    itemTimeoutMs: 60_000,
+    partIntervalMs: 60_000,
+    models: ['tiny'],
+    log,
+    reads: () => ({ readFile: async () => null, readObject: async () => new Uint8Array() }),
+    ...over,
+  };
+}
+
+interface Ask {
+  id: string;
+  content?: string;
+  body?: Record<string, unknown>;
+}
+
+async function writeShard(asks: Ask[]): Promise<void> {
+  const lines = asks.map(({ id, content = `Say ${id}.`, body = {} }, i) => {
+    const request = { model: 'tiny', messages: [{ role: 'user', content }], max_tokens: 8, temperature: 0, ...body };
+    return `${i}\t${JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/chat/completions', body: request })}\n`;
+  });
+  await bucket.put(layout.batch.shard(TENANT, ID, 0), lines.join(''));
+}
+
+const never = new AbortController().signal;
+const run = (over: Partial<ShardDeps> = {}, stop = { admit: never, run: never }) =>
+  runShard(deps(over), { tenant: TENANT, batchId: ID, shard: 0, lane: 'text' }, stop);
+
+interface Part {
+  key: string;
+  lines: OutputLine[];
+}
+
+async function parts(): Promise<Part[]> {
+  const found: Part[] = [];
+  for await (const { key } of bucket.list(layout.batch.parts(TENANT, ID))) {
+    const text = Buffer.from((await bucket.get(key)) ?? []).toString('utf8');
+    const lines = text.split('\n').filter((l) => l !== '');
+    found.push({ key, lines: lines.map((l) => JSON.parse(l.slice(l.indexOf('\t') + 1))) });
+  }
+  return found;
+}
+
+async function results(): Promise<Map<string, OutputLine>> {
+  const lines = (await parts()).flatMap((p) => p.lines);
+  expect(new Set(lines.map((l) => l.custom_id)).size).toBe(lines.length);
+  return new Map(lines.map((l) => [l.custom_id, l]));
+}
+
+test('an item that kills the engine costs its own line; those beside it are answered', async () => {
+  const asks: Ask[] = Array.from({ length: 16 }, (_, i) => ({ id: `item-${i}` }));
+  asks[5] = { id: 'item-5', content: 'poison' };
+  await writeShard(asks);
+  const before = host.deaths;
+  poison = (engine) => process.kill(engine.pid, 'SIGKILL');
+  await run();
+  const lines = await results();
+  expect(lines.size).toBe(16);
+  expect(lines.get('item-5')?.response).toMatchObject({ status_code: 500, body: { error: { code: 'engine_crash' } } });
+  for (const [id, line] of lines) if (id !== 'item-5') expect(line.response?.status_code, id).toBe(200);
+  expect(host.deaths - before).toBe(2);
+});
+
+test('an item during which the engine dies once is answered all the same', async () => {
+  await writeShard([{ id: 'a' }, { id: 'b', content: 'poison' }, { id: 'c' }]);
+  poison = (engine) => {
+    poison = null;
+    process.kill(engine.pid, 'SIGKILL');
+  };
+  await run();
+  for (const line of (await results()).values()) expect(line.response?.status_code).toBe(200);
+});
+
+test('an item over its time limit is an error, the engine goes on', async () => {
+  await writeShard([
+    { id: 'slow', content: 'Talk for ever.', body: { max_tokens: 900, logit_bias: { 1: -100, 6: -100 } } },
+    { id: 'quick' },
+  ]);
+  await run({ itemTimeoutMs: 150 });
+  const lines = await results();
+  expect(lines.get('slow')?.response).toMatchObject({ status_code: 504, body: { error: { code: 'item_timeout' } } });
+  expect(lines.get('quick')?.response?.status_code).toBe(200);
+});
+
+test('a shard that is stopped hands in what is finished; the next run does the rest and says it is complete', async () => {
+  await writeShard(Array.from({ length: 40 }, (_, i) => ({ id: `item-${i}` })));
+  const admit = new AbortController();
+  let answered = 0;
+  const counting: Filter = {
+    name: 'counts',
+    inspect: async () => {
+      if (++answered === 10) admit.abort(new Error('stopping'));
+      return { action: 'pass', results: {} };
+    },
+  };
+  await run({ filters: createFilters([counting]) }, { admit: admit.signal, run: never });
+  const first = await results();
+  expect(first.size).toBeGreaterThanOrEqual(10);
+  expect(first.size).toBeLessThan(40);
+  expect((await parts()).every((p) => !p.key.includes('.last'))).toBe(true);
+  await run();
+  expect((await results()).size).toBe(40);
+  expect((await parts()).filter((p) => p.key.includes('.last'))).toHaveLength(1);
+  // Nothing is left to do for a third.
+  const before = (await parts()).length;
+  await run();
+  expect((await parts()).length).toBe(before);
+});
+
+test('what a filter cannot judge is not delivered, nor written anywhere', async () => {
+  await writeShard([{ id: 'judged' }, { id: 'unjudged' }]);
+  let seen = '';
+  const broken: Filter = {
+    name: 'breaks',
+    inspect: async (segment, context) => {
+      if (context.customId === 'judged') return { action: 'pass', results: {} };
+      seen = segment.text;
+      throw new Error('the guard model is gone');
+    },
+  };
+  await run({ filters: createFilters([broken]) });
+  const lines = await results();
+  expect(lines.get('judged')?.response?.status_code).toBe(200);
+  expect(lines.get('unjudged')?.response).toMatchObject({
+    status_code: 500,
+    body: { error: { code: 'filter_failed' } },
+  });
+  expect(seen.length).toBeGreaterThan(0);
+  expect(JSON.stringify(lines.get('unjudged'))).not.toContain(JSON.stringify(seen).slice(1, -1));
+});
+
+/** Constrained decoding makes a model of noise write what the test wants. */
+const writes = (value: string) => ({
+  max_tokens: 200,
+  response_format: {
+    type: 'json_schema',
+    json_schema: {
+      name: 'fixed',
+      schema: {
+        type: 'object',
+        properties: { contact: { const: value } },
+        required: ['contact'],
+        additionalProperties: false,
+      },
+    },
+  },
+});
+
+test('personal data in an answer is taken out, or the answer is withheld', async () => {
+  await writeShard([
+    { id: 'mail', body: writes('ann.lee@example.org') },
+    { id: 'card', body: writes('4111 1111 1111 1111') },
+    { id: 'none', body: writes('nobody') },
+  ]);
+  await run({ filters: createFilters([personalData({ mode: 'redact', phoneRegion: 'US' })]) });
+  const redacted = await results();
+  const content = (id: string) => {
+    const body = redacted.get(id)?.response?.body;
+    return JSON.parse(Object(body).choices[0].message.content).contact;
+  };
+  expect([content('mail'), content('card'), content('none')]).toEqual(['[email]', '[card]', 'nobody']);
+  expect(JSON.stringify([...redacted.values()])).not.toContain('ann.lee');
+
+  for (const { key } of await parts()) await bucket.delete(key);
+  await run({ filters: createFilters([personalData({ mode: 'block', phoneRegion: 'US' })]) });
+  const blocked = await results();
+  expect(blocked.get('mail')?.response).toMatchObject({
+    status_code: 200,
+    body: {
+      choices: [
+        {
+          finish_reason: 'content_filter',
+          message: { content: null },
+          content_filter_results: { personal_data: { filtered: true, detected: true } },
+        },
+      ],
+    },
+  });
+  expect(blocked.get('none')?.response).toMatchObject({ body: { choices: [{ finish_reason: 'stop' }] } });
+  expect(JSON.stringify([...blocked.values()])).not.toContain('ann.lee');
+});
