@@ -1,8 +1,32 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const TESTS = '{apps,packages,test,bench,tools}/**/*.test.ts';
 /** Tests that need what npm cannot give: redis-server, a real S3 server, chromium. `.ci/run` installs those and runs both. */
 const SYSTEM = '{apps,packages,test,bench,tools}/**/*.system.test.ts';
+/** Tests on llama-server, which is built once with a C++ compiler and git. */
+const NATIVE = '{apps,packages,test,bench,tools}/**/*.native.test.ts';
+
+const onPath = (program: string): boolean =>
+  (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+const native =
+  process.env.CI !== undefined ||
+  Boolean(process.env.LLAMA_SERVER) ||
+  onPath('llama-server') ||
+  (['c++', 'g++', 'clang++'].some(onPath) && onPath('git'));
+if (!native)
+  console.warn(
+    'NOT RUN: the tests on llama-server (*.native.test.ts). There is no C++ compiler with git here to build it with, and no\n' +
+      'LLAMA_SERVER. Text is tested on node-llama-cpp. To run all: apt-get install g++ git',
+  );
 
 export default defineConfig({
   test: {
@@ -11,8 +35,17 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 240_000,
     env: { LOG_LEVEL: process.env.LOG_LEVEL ?? 'silent' },
+    // The one-time build of llama-server, with its progress, before any test's clock runs.
+    globalSetup: native ? ['test/setup/llama-server.ts'] : [],
     projects: [
-      { extends: true, test: { name: 'unit', include: [TESTS], exclude: [...configDefaults.exclude, SYSTEM] } },
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: [TESTS],
+          exclude: [...configDefaults.exclude, SYSTEM, ...(native ? [] : [NATIVE])],
+        },
+      },
       { extends: true, test: { name: 'system', include: [SYSTEM] } },
     ],
   },

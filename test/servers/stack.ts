@@ -25,6 +25,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     QUEUE_URL: options.queueUrl,
     BUCKET_URL: options.bucketUrl,
     PORT: String(port),
+    // Other tests run beside this one: an engine with more threads than free cores is many times slower.
+    THREADS: '1',
     ...options.env,
   };
   const worker = (roles: string, up: string, entry = 'apps/worker/src/main.ts') =>

@@ -3,6 +3,8 @@ export interface Progress {
   update(message: string, done?: number, total?: number): void;
   /** Ends the line. */
   end(message?: string): void;
+  /** Says something that should not be overlooked; the progress goes on below it. */
+  warn(warning: string): void;
 }
 
 const WIDTH = 28;
@@ -14,7 +16,7 @@ export function createProgress(out: NodeJS.WriteStream = process.stderr): Progre
   let lastTime = 0;
   let drawn = false;
   let rate = new Rate();
-  return {
+  const progress: Progress = {
     update: (message, done, total) => {
       if (message !== lastMessage) rate = new Rate();
       const line = render(message, done, total, done === undefined ? null : rate.add(done));
@@ -33,7 +35,9 @@ export function createProgress(out: NodeJS.WriteStream = process.stderr): Progre
       drawn = false;
       lastMessage = '';
     },
+    warn: (warning) => progress.end(`Warning: ${warning.replaceAll('\n', '\n         ')}`),
   };
+  return progress;
 }
 
 /** `message  ███████░░░  70 %  700/1000  35/s  9 s left` with what is known of it. */

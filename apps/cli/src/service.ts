@@ -25,6 +25,7 @@ export interface ServiceOptions {
   /** `false`: no HTTP, for work inside this process. */
   api?: boolean;
   onProgress?: (message: string, done?: number, total?: number) => void;
+  onWarning?: (warning: string) => void;
 }
 
 /** The bucket the settings name; by default a folder under the home folder. */
@@ -37,7 +38,7 @@ export function openConfiguredBucket(config: Config): Promise<Bucket> {
  * `npm start`, `npm run demo` and `batchmill run` are made of; a cluster runs the same parts as processes of their own.
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { config, log, onProgress } = options;
+  const { config, log, onProgress, onWarning } = options;
   // Opened one after the other, closed in reverse, also when one of them fails to open.
   const closers: (() => Promise<void>)[] = [];
   const close = async () => {
@@ -70,6 +71,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       queues,
       log,
       ...(onProgress === undefined ? {} : { onProgress }),
+      ...(onWarning === undefined ? {} : { onWarning }),
     });
     closers.push(() => worker.close());
 

@@ -21,6 +21,8 @@ export interface WorkerOptions {
   log: Logger;
   /** What takes long at the start: building the engine, downloading and loading a model. `done` of `total`, if known. */
   onProgress?: (message: string, done?: number, total?: number) => void;
+  /** What the person who started this should know, in sentences. Default: a line in the log. */
+  onWarning?: (warning: string) => void;
   /** For benchmarks and tests: an engine of their own in the place of the configured one. */
   startEngine?: () => Promise<Engine>;
 }
@@ -95,7 +97,7 @@ async function configuredEngine(options: WorkerOptions): Promise<() => Promise<E
       ...(config.engine.threads === null ? {} : { threads: config.engine.threads }),
       ...(config.engine.gpuLayers === null ? {} : { gpuLayers: config.engine.gpuLayers }),
       onProgress: (message, done, total) => onProgress?.(message, done, total),
-      onWarning: (warning) => log.warn(warning),
+      onWarning: options.onWarning ?? ((warning) => log.warn(warning)),
     });
 }
 

@@ -45,7 +45,12 @@ async function demo(): Promise<void> {
   const config = { ...loadConfig(), home, host: '127.0.0.1', port: 0 };
   const progress = createProgress();
   try {
-    const service = await startService({ config, log: createLogger('demo'), onProgress: progress.update });
+    const service = await startService({
+      config,
+      log: createLogger('demo'),
+      onProgress: progress.update,
+      onWarning: progress.warn,
+    });
     try {
       if (service.api === null) throw new CommandError('The API did not start.');
       progress.end(`Batchmill is up at ${service.api.url} with the model ${config.model.name}.`);

@@ -52,6 +52,7 @@ async function run(input: string, options: RunOptions): Promise<void> {
       log: createLogger('batchmill'),
       api: false,
       onProgress: progress.update,
+      onWarning: progress.warn,
     });
     try {
       const { bucket, batch: deps } = service;

@@ -15,7 +15,12 @@ export function startCommand(program: Command): void {
 async function start(): Promise<void> {
   const config = loadConfig();
   const progress = createProgress();
-  const service = await startService({ config, log: createLogger('batchmill'), onProgress: progress.update });
+  const service = await startService({
+    config,
+    log: createLogger('batchmill'),
+    onProgress: progress.update,
+    onWarning: progress.warn,
+  });
   progress.end();
   process.stdout.write(
     `Batchmill is up.\n  API        ${service.api?.url}/v1\n  reference  ${service.api?.url}/docs\n` +

@@ -13,7 +13,7 @@ function startEmbedded(home: string, env: Record<string, string> = {}): Promise<
   return ServiceProcess.start({
     entry: 'apps/cli/src/main.ts',
     args: ['start'],
-    env: { BATCHMILL_HOME: home, PORT: '0', QUEUE_URL: '', BUCKET_URL: '', ...env },
+    env: { BATCHMILL_HOME: home, PORT: '0', QUEUE_URL: '', BUCKET_URL: '', THREADS: '1', ...env },
     ready: (printed) => printed.includes('Batchmill is up'),
   });
 }
