@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Template } from '@huggingface/jinja';
 import { afterEach, expect, test } from 'vitest';
-import { tensorBytes, writeGguf } from './gguf-writer.ts';
 import { makeTestModel } from './make.ts';
 import { random } from './random.ts';
 import { vocabulary } from './vocabulary.ts';
@@ -17,21 +16,13 @@ afterEach(() => {
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-test('the models in the repository are what this code writes', () => {
+test('the models in the repository are what this code writes', async () => {
   folder = mkdtempSync(join(tmpdir(), 'test-model-'));
-  makeTestModel({ size: 'tiny', out: join(folder, 'text.gguf'), mmproj: join(folder, 'mmproj.gguf') });
+  await makeTestModel({ size: 'tiny', out: join(folder, 'text.gguf'), mmproj: join(folder, 'mmproj.gguf') });
   for (const file of ['text.gguf', 'mmproj.gguf']) {
     const committed = readFileSync(here(`../../models/test/${file}`));
     expect(readFileSync(join(folder, file)).equals(committed), file).toBe(true);
   }
-});
-
-test('a tensor whose data has the wrong size is noticed', () => {
-  folder = mkdtempSync(join(tmpdir(), 'test-model-'));
-  const path = join(folder, 'x.gguf');
-  const tensor = { name: 'x', type: 'F32', dimensions: [4], data: () => [new Uint8Array(12)] } as const;
-  expect(() => writeGguf(path, new Map(), [tensor])).toThrow('12 bytes where 16 are due');
-  expect(() => tensorBytes({ name: 'x', type: 'Q4_0', dimensions: [33, 2] })).toThrow('multiple of 32');
 });
 
 test('random numbers are spread as they should be', () => {

@@ -7,7 +7,7 @@
 import { mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { writeGguf } from './gguf-writer.ts';
+import { writeGguf } from '@batchmill/engine';
 import { projector } from './projector.ts';
 import { SIZES, type SizeName } from './shapes.ts';
 import { textModel } from './text-model.ts';
@@ -22,17 +22,17 @@ export interface MakeOptions {
 }
 
 /** Writes the files; each appears under its name only when it is complete. */
-export function makeTestModel({ size, out, mmproj, seed = 1 }: MakeOptions): void {
+export async function makeTestModel({ size, out, mmproj, seed = 1 }: MakeOptions): Promise<void> {
   const shape = SIZES[size];
   const template = readFileSync(new URL('chat-template.jinja', import.meta.url), 'utf8');
-  write(out, textModel(shape.text, vocabulary(shape.text.vocabulary), template, seed));
-  if (mmproj !== undefined) write(mmproj, projector(shape.projector, seed));
+  await write(out, textModel(shape.text, vocabulary(shape.text.vocabulary), template, seed));
+  if (mmproj !== undefined) await write(mmproj, projector(shape.projector, seed));
 }
 
-function write(path: string, model: ReturnType<typeof textModel>): void {
+async function write(path: string, model: ReturnType<typeof textModel>): Promise<void> {
   mkdirSync(dirname(path), { recursive: true });
   const partial = `${path}.${process.pid}.partial`;
-  writeGguf(partial, model.metadata, model.tensors);
+  await writeGguf(partial, model.metadata, model.tensors);
   renameSync(partial, path);
 }
 
@@ -50,7 +50,7 @@ if (import.meta.main) {
     console.error('usage: node make.ts --size tiny|middle|e2b --out TEXT.gguf [--mmproj MMPROJ.gguf] [--seed N]');
     process.exit(2);
   }
-  makeTestModel({
+  await makeTestModel({
     size,
     out: values.out,
     seed: Number(values.seed),

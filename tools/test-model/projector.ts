@@ -1,4 +1,4 @@
-import type { MetadataValue, Tensor } from './gguf-writer.ts';
+import type { MetadataValue, NewTensor } from '@batchmill/engine';
 import { random } from './random.ts';
 import { weights } from './weights.ts';
 
@@ -27,7 +27,7 @@ const MEL_BINS = 128;
 export function projector(
   shape: ProjectorShape,
   seed: number,
-): { metadata: Map<string, MetadataValue>; tensors: Tensor[] } {
+): { metadata: Map<string, MetadataValue>; tensors: NewTensor[] } {
   const source = weights(random(seed), 'F16');
   return {
     metadata: projectorMetadata(shape),
@@ -36,10 +36,10 @@ export function projector(
 }
 
 function projectorMetadata({ name, projection, vision, audio }: ProjectorShape): Map<string, MetadataValue> {
-  const uint = (value: number): MetadataValue => ({ type: 'uint32', value });
+  const uint = (value: number): MetadataValue => ({ type: 'u32', value });
   const text = (value: string): MetadataValue => ({ type: 'string', value });
   const yes: MetadataValue = { type: 'bool', value: true };
-  const epsilon: MetadataValue = { type: 'float32', value: 1e-6 };
+  const epsilon: MetadataValue = { type: 'f32', value: 1e-6 };
   return new Map<string, MetadataValue>([
     ['general.architecture', text('clip')],
     ['general.type', text('mmproj')],
@@ -56,8 +56,8 @@ function projectorMetadata({ name, projection, vision, audio }: ProjectorShape):
     ['clip.vision.block_count', uint(vision.layers)],
     ['clip.vision.attention.head_count', uint(vision.heads)],
     ['clip.vision.attention.layer_norm_epsilon', epsilon],
-    ['clip.vision.image_mean', { type: 'array', of: 'float32', value: [0, 0, 0] }],
-    ['clip.vision.image_std', { type: 'array', of: 'float32', value: [1, 1, 1] }],
+    ['clip.vision.image_mean', { type: 'array', of: 'f32', value: [0, 0, 0] }],
+    ['clip.vision.image_std', { type: 'array', of: 'f32', value: [1, 1, 1] }],
     ['clip.audio.projector_type', text('gemma4a')],
     ['clip.audio.projection_dim', uint(projection)],
     ['clip.audio.embedding_length', uint(audio.embedding)],
@@ -71,7 +71,7 @@ function projectorMetadata({ name, projection, vision, audio }: ProjectorShape):
 
 type Source = ReturnType<typeof weights>;
 
-function visionTensors({ projection, vision }: ProjectorShape, { matrix, block, norm, vector }: Source): Tensor[] {
+function visionTensors({ projection, vision }: ProjectorShape, { matrix, block, norm, vector }: Source): NewTensor[] {
   const { embedding, feedForward } = vision;
   const head = embedding / vision.heads;
   const tensors = [
@@ -105,7 +105,7 @@ function visionTensors({ projection, vision }: ProjectorShape, { matrix, block, 
   return tensors;
 }
 
-function audioTensors({ projection, audio }: ProjectorShape, { matrix, block, norm, vector }: Source): Tensor[] {
+function audioTensors({ projection, audio }: ProjectorShape, { matrix, block, norm, vector }: Source): NewTensor[] {
   const { embedding, feedForward, out } = audio;
   const [first, second] = audio.channels;
   const tensors = [

@@ -1,13 +1,13 @@
-import type { MetadataValue, Tensor, TensorType } from './gguf-writer.ts';
+import type { MetadataValue, NewTensor } from '@batchmill/engine';
 import { random } from './random.ts';
 import type { Vocabulary } from './vocabulary.ts';
-import { weights } from './weights.ts';
+import { type StoredType, weights } from './weights.ts';
 
 /** Dimensions of a Gemma 4 text model. */
 export interface TextShape {
   name: string;
   /** How matrices are stored. */
-  type: TensorType;
+  type: StoredType;
   vocabulary: number;
   context: number;
   embedding: number;
@@ -36,7 +36,7 @@ export function textModel(
   words: Vocabulary,
   template: string,
   seed: number,
-): { metadata: Map<string, MetadataValue>; tensors: Tensor[] } {
+): { metadata: Map<string, MetadataValue>; tensors: NewTensor[] } {
   const layers = Array.from({ length: shape.layers }, (_, at) => ({
     prefix: `blk.${at}.`,
     sliding: (at + 1) % shape.fullEvery !== 0,
@@ -64,8 +64,8 @@ function textMetadata(
   template: string,
   sliding: readonly boolean[],
 ): Map<string, MetadataValue> {
-  const uint = (value: number): MetadataValue => ({ type: 'uint32', value });
-  const float = (value: number): MetadataValue => ({ type: 'float32', value });
+  const uint = (value: number): MetadataValue => ({ type: 'u32', value });
+  const float = (value: number): MetadataValue => ({ type: 'f32', value });
   const text = (value: string): MetadataValue => ({ type: 'string', value });
   const feedForward = sliding.map((_, at) => shape.feedForward * (at >= shape.layers - shape.sharedLayers ? 2 : 1));
   return new Map<string, MetadataValue>([
@@ -75,7 +75,7 @@ function textMetadata(
     ['gemma4.context_length', uint(shape.context)],
     ['gemma4.embedding_length', uint(shape.embedding)],
     ['gemma4.block_count', uint(shape.layers)],
-    ['gemma4.feed_forward_length', { type: 'array', of: 'int32', value: feedForward }],
+    ['gemma4.feed_forward_length', { type: 'array', of: 'i32', value: feedForward }],
     ['gemma4.attention.head_count', uint(shape.heads)],
     ['gemma4.attention.head_count_kv', uint(shape.headsKv)],
     ['gemma4.attention.layer_norm_rms_epsilon', float(1e-6)],
@@ -94,8 +94,8 @@ function textMetadata(
     ['gemma4.final_logit_softcapping', float(30)],
     ['tokenizer.ggml.model', text('gemma4')],
     ['tokenizer.ggml.tokens', { type: 'array', of: 'string', value: words.tokens }],
-    ['tokenizer.ggml.token_type', { type: 'array', of: 'int32', value: words.types }],
-    ['tokenizer.ggml.scores', { type: 'array', of: 'float32', value: words.tokens.map(() => 0) }],
+    ['tokenizer.ggml.token_type', { type: 'array', of: 'i32', value: words.types }],
+    ['tokenizer.ggml.scores', { type: 'array', of: 'f32', value: words.tokens.map(() => 0) }],
     ['tokenizer.ggml.merges', { type: 'array', of: 'string', value: words.merges }],
     ['tokenizer.ggml.bos_token_id', uint(words.id('<bos>'))],
     ['tokenizer.ggml.eos_token_id', uint(words.id('<eos>'))],
@@ -118,7 +118,7 @@ function textTensors(
   words: Vocabulary,
   layers: readonly { prefix: string; sliding: boolean; shared: boolean }[],
   seed: number,
-): Tensor[] {
+): NewTensor[] {
   const { matrix, norm, vector } = weights(random(seed), shape.type);
   const { embedding, perLayer } = shape;
   // Untied, dimension 0 is the same in every embedding and no layer changes it: the head's column 0 is its bias. With it a

@@ -1,15 +1,18 @@
-import type { Tensor, TensorType } from './gguf-writer.ts';
+import type { NewTensor, TensorTypeName } from '@batchmill/engine';
 import type { Random } from './random.ts';
+
+/** How matrices may be stored. */
+export type StoredType = Extract<TensorTypeName, 'F32' | 'F16' | 'Q4_0'>;
 
 /** Kinds of tensors, all filled from one seeded stream in the order they are asked for. */
 export interface Weights {
   /** `rows` × `columns`, normally distributed. `fix` may change a row before it is stored (not for Q4_0). */
-  matrix(name: string, rows: number, columns: number, options?: MatrixOptions): Tensor;
+  matrix(name: string, rows: number, columns: number, options?: MatrixOptions): NewTensor;
   /** Normally distributed, of any shape. Innermost dimension first. */
-  block(name: string, type: 'F32' | 'F16', dimensions: readonly number[], deviation: number): Tensor;
+  block(name: string, type: 'F32' | 'F16', shape: readonly number[], deviation: number): NewTensor;
   /** Weights of a norm: about 1. `silent` dimensions are 0. */
-  norm(name: string, size: number, silent?: readonly number[]): Tensor;
-  vector(name: string, values: readonly number[]): Tensor;
+  norm(name: string, size: number, silent?: readonly number[]): NewTensor;
+  vector(name: string, values: readonly number[]): NewTensor;
 }
 
 export interface MatrixOptions {
@@ -21,11 +24,11 @@ export interface MatrixOptions {
 }
 
 /** @param type how matrices are stored; norms and other vectors are always F32, as llama.cpp wants them. */
-export function weights(source: Random, type: TensorType): Weights {
-  const vector = (name: string, values: readonly number[]): Tensor => ({
+export function weights(source: Random, type: StoredType): Weights {
+  const vector = (name: string, values: readonly number[]): NewTensor => ({
     name,
     type: 'F32',
-    dimensions: [values.length],
+    shape: [values.length],
     data: () => [bytesOf(Float32Array.from(values))],
   });
   return {
@@ -34,17 +37,17 @@ export function weights(source: Random, type: TensorType): Weights {
       return {
         name,
         type,
-        dimensions: [columns, rows],
+        shape: [columns, rows],
         data: () =>
           type === 'Q4_0'
             ? quantizedRows(source, rows, columns, deviation, options.silent)
             : plainRows(source, type, rows, columns, deviation, options),
       };
     },
-    block(name, stored, dimensions, deviation) {
-      const columns = dimensions[0] ?? 0;
-      const rows = dimensions.slice(1).reduce((product, n) => product * n, 1);
-      return { name, type: stored, dimensions, data: () => plainRows(source, stored, rows, columns, deviation, {}) };
+    block(name, stored, shape, deviation) {
+      const columns = shape[0] ?? 0;
+      const rows = shape.slice(1).reduce((product, n) => product * n, 1);
+      return { name, type: stored, shape, data: () => plainRows(source, stored, rows, columns, deviation, {}) };
     },
     norm(name, size, silent = []) {
       const values = Array.from({ length: size }, () => 1 + source.normal(0.05));

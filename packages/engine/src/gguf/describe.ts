@@ -130,10 +130,16 @@ export function describeModel(path: string): ModelDescription {
     controlTokens: [...vocabulary.control.keys()],
     controlTokenIds: vocabulary.control,
     isMmproj,
-    combined: !isMmproj && gguf.tensors.some(({ name }) => /^(?:v|a)\.blk\./.test(name)),
+    combined: isCombined(gguf),
     image: gguf.flag('clip.has_vision_encoder') ?? false,
     audio: gguf.flag('clip.has_audio_encoder') ?? false,
   };
+}
+
+/** Text model and projector in one file (`splitModel` separates them). */
+export function isCombined(gguf: Gguf): boolean {
+  const encoders = gguf.tensors.some(({ name }) => /^(?:v|a)\.blk\./.test(name));
+  return encoders && gguf.text('general.architecture') !== 'clip';
 }
 
 /** Null when the file gives none and its tokenizer has no default. */

@@ -1,4 +1,13 @@
 export { GgufError } from './bytes.ts';
-export { describeModel, type ModelDescription } from './describe.ts';
-export { Gguf, type GgufArray, type GgufValue, readGguf, type Tensor } from './read.ts';
-export type { TensorType } from './types.ts';
+export { describeModel, isCombined, type ModelDescription } from './describe.ts';
+export { Gguf, type GgufArray, type GgufRange, type GgufValue, readGguf, type Tensor } from './read.ts';
+export type { TensorType, TensorTypeName } from './types.ts';
+export {
+  copiedTensor,
+  ggufBytes,
+  type MetadataValue,
+  type NewTensor,
+  tensorBytes,
+  type WriteOptions,
+  writeGguf,
+} from './write.ts';

@@ -18,6 +18,12 @@ export interface GgufArray {
   offset: number;
 }
 
+/** A stretch of the file. */
+export interface GgufRange {
+  offset: number;
+  bytes: number;
+}
+
 export type GgufValue = number | bigint | boolean | string | GgufArray;
 
 /** Longest single text, in bytes: chat templates have some ten thousand. */
@@ -37,13 +43,16 @@ export class Gguf {
   readonly fileBytes: number;
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** Where each metadata value stands, its type before it. */
+  readonly ranges: ReadonlyMap<string, GgufRange>;
   readonly tensors: readonly Tensor[];
 
-  constructor(parts: Pick<Gguf, 'path' | 'fileBytes' | 'version' | 'metadata' | 'tensors'>) {
+  constructor(parts: Pick<Gguf, 'path' | 'fileBytes' | 'version' | 'metadata' | 'ranges' | 'tensors'>) {
     this.path = parts.path;
     this.fileBytes = parts.fileBytes;
     this.version = parts.version;
     this.metadata = parts.metadata;
+    this.ranges = parts.ranges;
     this.tensors = parts.tensors;
   }
 
@@ -99,10 +108,21 @@ export class Gguf {
     });
   }
 
-  #reading<T>(array: GgufArray, read: (bytes: Bytes) => T): T {
+  /** A metadata value as the file has it, its type before it; null when absent. */
+  raw(key: string): Buffer | null {
+    const range = this.ranges.get(key);
+    return range === undefined ? null : this.#reading(range, (bytes) => bytes.take(range.bytes));
+  }
+
+  /** All of a tensor's data: for small ones. */
+  data(tensor: Tensor): Buffer {
+    return this.#reading(tensor, (bytes) => bytes.take(tensor.bytes));
+  }
+
+  #reading<T>({ offset }: { offset: number }, read: (bytes: Bytes) => T): T {
     const bytes = new Bytes(this.path);
     try {
-      bytes.seek(array.offset);
+      bytes.seek(offset);
       return read(bytes);
     } finally {
       bytes.close();
@@ -141,10 +161,13 @@ function readHeader(bytes: Bytes): Gguf {
   const valueCount = count(bytes, 'the number of metadata values', 13);
 
   const metadata = new Map<string, GgufValue>();
+  const ranges = new Map<string, GgufRange>();
   for (let index = 0; index < valueCount; index += 1) {
     const key = bytes.text('a metadata key', LONGEST_KEY);
     if (key === '' || metadata.has(key)) throw damaged(`the metadata key "${key}" is empty or there twice`);
+    const offset = bytes.position;
     metadata.set(key, readValue(bytes, key));
+    ranges.set(key, { offset, bytes: bytes.position - offset });
   }
 
   const alignment = metadata.get('general.alignment') ?? 32;
@@ -167,7 +190,7 @@ function readHeader(bytes: Bytes): Gguf {
   const tensors = infos.map((tensor) => ({ ...tensor, offset: start + tensor.offset }));
   const last = tensors.at(-1);
   if (last !== undefined && last.offset + last.bytes > bytes.size) throw bytes.cutOff();
-  return new Gguf({ path: bytes.path, fileBytes: bytes.size, version, metadata, tensors });
+  return new Gguf({ path: bytes.path, fileBytes: bytes.size, version, metadata, ranges, tensors });
 }
 
 /** @param least bytes that each entry takes in the file. */
