@@ -47,7 +47,7 @@ test.for([416, 32_768])('a vocabulary of %i tokens', (size) => {
   }
 });
 
-const template = new Template(readFileSync(here('chat-template.jinja'), 'utf8'));
+const template = new Template(readFileSync(here('../../packages/engine/src/models/gemma4.jinja'), 'utf8'));
 const render = (messages: unknown[], more: Record<string, unknown> = {}) =>
   template.render({ messages, bos_token: '<bos>', add_generation_prompt: true, ...more });
 

@@ -24,7 +24,7 @@ export interface MakeOptions {
 /** Writes the files; each appears under its name only when it is complete. */
 export async function makeTestModel({ size, out, mmproj, seed = 1 }: MakeOptions): Promise<void> {
   const shape = SIZES[size];
-  const template = readFileSync(new URL('chat-template.jinja', import.meta.url), 'utf8');
+  const template = readFileSync(new URL('../../packages/engine/src/models/gemma4.jinja', import.meta.url), 'utf8');
   await write(out, textModel(shape.text, vocabulary(shape.text.vocabulary), template, seed));
   if (mmproj !== undefined) await write(mmproj, projector(shape.projector, seed));
 }

@@ -1,25 +1,37 @@
 import { join } from 'node:path';
 import { openS3Input } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
-import { resolveModel } from '@batchmill/engine';
+import { resolveModel, splitIfCombined } from '@batchmill/engine';
 
-/** The configured GGUF files on this machine, downloaded first where they are not. */
+/**
+ * The configured GGUF files on this machine, downloaded first where they are not. A model that has its encoders in the same
+ * file is split into the two files that llama.cpp loads, once; a projector that is configured beside it goes before its own.
+ * @throws EngineError `model_unusable` with what is wrong.
+ */
 export async function modelFiles(
   config: Config,
   onProgress?: (message: string, done?: number, total?: number) => void,
 ): Promise<{ model: string; mmproj: string | null }> {
   const cacheDir = join(config.home, 'models');
-  const get = (source: string, sha256: string | null) =>
-    resolveModel(source, {
+  const get = async (source: string, sha256: string | null) => {
+    const path = await resolveModel(source, {
       cacheDir,
       ...(sha256 === null ? {} : { sha256 }),
       onProgress: ({ file, receivedBytes, totalBytes }) =>
         onProgress?.(`downloading ${file}`, receivedBytes, totalBytes ?? undefined),
       readObject: (url, start, signal) => openS3Input(url, { start, signal }),
     });
+    const parts = await splitIfCombined(path, cacheDir, {
+      onProgress: (written, total) =>
+        onProgress?.('splitting the model file into text model and encoders', written, total),
+    });
+    return { path, parts };
+  };
   const { source, mmproj, sha256, mmprojSha256 } = config.model;
+  const model = await get(source, sha256);
+  const projector = mmproj === null ? null : await get(mmproj, mmprojSha256);
   return {
-    model: await get(source, sha256),
-    mmproj: mmproj === null ? null : await get(mmproj, mmprojSha256),
+    model: model.parts?.model ?? model.path,
+    mmproj: projector === null ? (model.parts?.mmproj ?? null) : (projector.parts?.mmproj ?? projector.path),
   };
 }

@@ -50,7 +50,7 @@ export function readDialect(path: string): Dialect {
   if (model.combined) {
     throw new EngineError(
       'model_unusable',
-      `${path} holds a text model and its projector in one file: llama.cpp loads only separate files`,
+      `${path} holds a text model and its projector in one file, and llama.cpp loads only separate files: \`batchmill models split\` makes them`,
     );
   }
   const template = model.chatTemplate;

@@ -101,7 +101,7 @@ async function fetchPart(remote: RemoteFile, part: string, options: DownloadOpti
     if (content.start !== have && content.start !== 0) throw new TryAgain('the server sent another part of the file');
     const size = content.size ?? remote.size;
     checkSize(remote, size);
-    await checkSpace(part, content.start, size);
+    if (size !== null) await checkSpace(dirname(part), size - content.start);
     const file = await open(part, content.start === 0 ? 'w' : 'a');
     try {
       await writeFile(`${part}.json`, JSON.stringify({ validator: content.validator, size } satisfies Part));
@@ -167,15 +167,15 @@ function checkSize(remote: RemoteFile, size: number | null): void {
   }
 }
 
-async function checkSpace(part: string, have: number, size: number | null): Promise<void> {
-  if (size === null) return;
-  const { bavail, bsize } = await statfs(dirname(part));
-  const needed = size - have + SPARE_BYTES;
+/** @throws EngineError `model_unusable` when the disk of this folder has no room for so many bytes more. */
+export async function checkSpace(directory: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(directory);
+  const needed = bytes + SPARE_BYTES;
   if (bavail * bsize >= needed) return;
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  const gigabytes = (amount: number) => `${(amount / 1e9).toFixed(1)} GB`;
   throw new EngineError(
     'model_unusable',
-    `${dirname(part)} has ${gigabytes(bavail * bsize)} free, and the model needs ${gigabytes(needed)} more: make room or set another cache folder`,
+    `${directory} has ${gigabytes(bavail * bsize)} free, and the model needs ${gigabytes(needed)} more: make room or set another cache folder`,
   );
 }
 
