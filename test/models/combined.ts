@@ -18,7 +18,11 @@ export interface CombinedOptions {
   chatTemplate?: boolean;
   /** Ollama: bounds of the vision matrices as one packed tensor. Else by name. True unless given. */
   packedClamps?: boolean;
+  /** Ollama: a tensor of the encoders that kept its first name, which its own loader passes over. False unless given. */
+  leftOver?: boolean;
 }
+
+export const LEFT_OVER = 'model.vision_tower.left.over';
 
 /** Writes the test model with its encoders in one file. */
 export async function writeCombined(path: string, layout: Layout, options: CombinedOptions = {}): Promise<void> {
@@ -43,7 +47,7 @@ function asLlamaCpp(text: Gguf, mmproj: Gguf): Parts {
 }
 
 /** Keys in order of the alphabet, tensors too; other names, other token types, bounds packed (convert/convert_gemma4.go). */
-function asOllama(text: Gguf, mmproj: Gguf, { packedClamps = true }: CombinedOptions): Parts {
+function asOllama(text: Gguf, mmproj: Gguf, { packedClamps = true, leftOver = false }: CombinedOptions): Parts {
   const metadata = rawOf(text, [...text.metadata.keys()]);
   for (const key of ['tokenizer.ggml.add_bos_token', 'tokenizer.ggml.add_space_prefix']) metadata.delete(key);
   metadata.set('tokenizer.ggml.model', { type: 'string', value: 'llama' });
@@ -66,6 +70,7 @@ function asOllama(text: Gguf, mmproj: Gguf, { packedClamps = true }: CombinedOpt
       .filter((tensor) => !bounds.includes(tensor))
       .map((tensor) => copiedTensor(mmproj.path, tensor, ollamaName(tensor.name))),
     ...(packedClamps ? [packed(mmproj)] : []),
+    ...(leftOver ? [{ name: LEFT_OVER, type: 'F32' as const, shape: [1], data: () => [new Uint8Array(4)] }] : []),
   ];
   const byKey = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1);
   return { metadata: new Map([...metadata].sort(byKey)), tensors: tensors.sort((a, b) => (a.name < b.name ? -1 : 1)) };

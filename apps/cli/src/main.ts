@@ -7,6 +7,7 @@ import { batchCommands } from './commands/batches.ts';
 import { demoCommand } from './commands/demo.ts';
 import { engineCommand } from './commands/engine.ts';
 import { keysCommand } from './commands/keys.ts';
+import { modelsCommand } from './commands/models.ts';
 import { runCommand } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
 import { submitCommand } from './commands/submit.ts';
@@ -25,6 +26,7 @@ for (const register of [
   batchCommands,
   keysCommand,
   engineCommand,
+  modelsCommand,
 ])
   register(program);
 

@@ -67,7 +67,12 @@ const RENAMED_IN_BLOCK = new Map([
   ['linear_pos', 'attn_k_rel'],
 ]);
 
-/** llama.cpp's name for a tensor of Ollama's. */
+/** llama.cpp's name for a tensor of Ollama's text model: but one, of the models with experts, they are the same. */
+export function textName(name: string): string {
+  return name.replace(/^(blk\.\d+)\.ffn_gate_inp\.per_expert_scale$/, '$1.ffn_down_exps.scale');
+}
+
+/** llama.cpp's name for a tensor of Ollama's encoders. */
 export function projectorName(name: string): string {
   const [, block, part, rest] = /^(a\.blk\.\d+\.)([^.]+)(\..*)?$/.exec(name) ?? [];
   if (block !== undefined && part !== undefined) return `${block}${RENAMED_IN_BLOCK.get(part) ?? part}${rest ?? ''}`;
@@ -158,12 +163,14 @@ function tokenTypes(gguf: Gguf): number[] {
   return types;
 }
 
-/** The line of our template that opens and closes an empty thought when none is wanted. */
+/** The first line of our template names the test models it was made for. */
+const TITLE = /^\{#-.*-#\}\n/;
+/** The line of it that opens and closes an empty thought when none is wanted. */
 const EMPTY_THOUGHT = /^ *\{%- if not thinking -%\}.*\n/m;
 
 /** Gemma 4's chat format. Of its sizes those with per-layer embeddings (E2B, E4B) begin an answer without an empty thought. */
 function chatTemplate(gguf: Gguf): string {
-  const template = readFileSync(new URL('gemma4.jinja', import.meta.url), 'utf8');
+  const template = readFileSync(new URL('gemma4.jinja', import.meta.url), 'utf8').replace(TITLE, '');
   const small = (gguf.number('gemma4.embedding_length_per_layer_input') ?? 0) > 0;
   return small ? template.replace(EMPTY_THOUGHT, '') : template;
 }

@@ -1,5 +1,5 @@
 import { copiedTensor, type Gguf, GgufError, isCombined, type MetadataValue, type NewTensor } from '../gguf/index.ts';
-import { mendedTokenizer, projectorKeys, projectorName, unpackedClamps } from './split-ollama.ts';
+import { mendedTokenizer, projectorKeys, projectorName, textName, unpackedClamps } from './split-ollama.ts';
 
 /** What goes into one of the two files. */
 export interface FilePlan {
@@ -7,8 +7,11 @@ export interface FilePlan {
   tensors: NewTensor[];
 }
 
-/** Tensors of the encoders and of what joins them to the text model (clip-impl.h of llama.cpp). */
-const OF_PROJECTOR = /^(?:v|a|mm)\./;
+/**
+ * Tensors of the encoders and of what joins them to the text model (clip-impl.h of llama.cpp), also those that a converter
+ * has left under their first names: a projector may have tensors that llama.cpp does not know, a text model may not.
+ */
+const OF_PROJECTOR = /^(?:v|a|mm|model\.(?:vision_tower|audio_tower|embed_vision|embed_audio))\./;
 /** Packed by Ollama's converter; becomes tensors of its own. */
 const PACKED_CLAMPS = 'v.clamp_data';
 
@@ -41,7 +44,9 @@ export function planSplit(gguf: Gguf): { text: FilePlan; mmproj: FilePlan } {
   return {
     text: {
       metadata: new Map([...copied(gguf, textKeys), ...mendedTokenizer(gguf)]),
-      tensors: gguf.tensors.filter(({ name }) => !OF_PROJECTOR.test(name)).map((tensor) => copiedTensor(path, tensor)),
+      tensors: gguf.tensors
+        .filter(({ name }) => !OF_PROJECTOR.test(name))
+        .map((tensor) => copiedTensor(path, tensor, ollama ? textName(tensor.name) : tensor.name)),
     },
     mmproj: {
       metadata: new Map<string, MetadataValue>([

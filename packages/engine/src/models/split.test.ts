@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFile
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Layout, TEST_PAIR, writeCombined } from '../../../../test/models/combined.ts';
+import { type Layout, LEFT_OVER, TEST_PAIR, writeCombined } from '../../../../test/models/combined.ts';
 import { describeModel, type Gguf, type MetadataValue, type NewTensor, readGguf, writeGguf } from '../gguf/index.ts';
 import { readDialect } from '../llama-server/model.ts';
 import { EngineError } from '../port.ts';
@@ -69,6 +69,7 @@ describe.for<Layout>(['llama.cpp', 'ollama'])('a combined file in the layout of 
     expect(template).toContain('<|turn>model');
     // The small models of the family begin an answer without an empty thought.
     expect(template).not.toContain('<|channel>');
+    expect(template).not.toContain('test models');
   });
 });
 
@@ -76,6 +77,13 @@ test('bounds of the vision matrices may stand in the file by name too', async ()
   await writeCombined(file('x.gguf'), 'ollama', { packedClamps: false });
   const pair = await split();
   expect(tensorsOf(readGguf(pair.mmproj))).toEqual(tensorsOf(readGguf(TEST_PAIR.mmproj)));
+});
+
+test('a tensor of the encoders under an unknown name does not get into the text model', async () => {
+  await writeCombined(file('x.gguf'), 'ollama', { leftOver: true });
+  const pair = await split();
+  expect(tensorsOf(readGguf(pair.model))).toEqual(tensorsOf(readGguf(TEST_PAIR.model)));
+  expect(tensorsOf(readGguf(pair.mmproj)).has(LEFT_OVER)).toBe(true);
 });
 
 /** A file just good enough to be split, of two vision layers. */
@@ -103,12 +111,17 @@ const vector = (name: string, values: number[]): NewTensor => ({
   data: () => [Buffer.from(Float32Array.from(values).buffer)],
 });
 
-test('packed bounds go to the matrix they belong to', async () => {
+test('packed bounds go to the matrix they belong to, and scales of experts get their name', async () => {
   const values = Array.from({ length: (2 * 7 + 1) * 4 }, (_, at) => at + 1);
   // None for the last matrix of the first layer.
   values.fill(0, 24, 28);
-  await writeSmall([vector('v.clamp_data', values), vector('v.blk.1.attn_q.input_min', [-7])]);
-  const { mmproj } = await split();
+  await writeSmall([
+    vector('v.clamp_data', values),
+    vector('v.blk.1.attn_q.input_min', [-7]),
+    vector('blk.0.ffn_gate_inp.per_expert_scale', [1]),
+  ]);
+  const { model, mmproj } = await split();
+  expect(readGguf(model).tensors.map(({ name }) => name)).toEqual(['token_embd.weight', 'blk.0.ffn_down_exps.scale']);
   const read = readGguf(mmproj);
   const bounds = read.tensors.filter(({ name }) => /put_(?:min|max)$/.test(name));
   const found = Object.fromEntries(bounds.map((tensor) => [tensor.name, read.data(tensor).readFloatLE()]));
