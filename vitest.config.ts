@@ -46,7 +46,8 @@ export default defineConfig({
           exclude: [...configDefaults.exclude, SYSTEM, ...(native ? [] : [NATIVE])],
         },
       },
-      { extends: true, test: { name: 'system', include: [SYSTEM] } },
+      // Whole stacks of processes, killed and brought back: a loaded machine takes its time.
+      { extends: true, test: { name: 'system', include: [SYSTEM], testTimeout: 180_000, hookTimeout: 600_000 } },
     ],
   },
 });

@@ -28,9 +28,12 @@ export interface InferOptions {
   lockMs: number;
 }
 
+/** Calls that wait inside the engine for a slot. */
+const WAITING = 2;
+
 export interface InferWorker {
   readonly engine: EngineHost;
-  /** Slots in use and items waiting for one. */
+  /** Calls at the engine (at most `WAITING` more than its slots) and calls waiting for a place there. */
   load(): { busy: number; waiting: number; slots: number };
   /**
    * Takes no further items, lets the running ones finish for `stopGraceMs`, writes what is finished, ends the engine.
@@ -47,9 +50,10 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
   const { bucket, queues, log } = options;
   const engine = await EngineHost.open(options.startEngine, log);
   const { slots: size, model } = engine.capabilities;
-  const slots = new Slots(size);
-  // Enough items in preparation that a slot that falls free finds the next one ready.
-  const turns = new Turns(2 * size + 2);
+  // A few more calls than slots: those wait inside the engine, which refills a slot the moment it falls free.
+  const slots = new Slots(size + WAITING);
+  // Enough items in preparation that there is always one to wait there.
+  const turns = new Turns(2 * (size + WAITING));
   const admit = new AbortController();
   const run = new AbortController();
   const deps = {

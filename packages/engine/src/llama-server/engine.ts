@@ -60,7 +60,7 @@ export async function startLlamaServer(options: LlamaServerOptions): Promise<Lla
   const folder = await mkdtemp(join(socketHome(), 'batchmill-llama-'));
   const socket = join(folder, 'llama.sock');
   let server: ServerProcess | null = null;
-  const client = new Client(socket, options.slots + SPARE_CONNECTIONS);
+  const client = new Client(socket, options.slots + WAITING + SPARE_CONNECTIONS);
   try {
     server = await ServerProcess.start(options.program, serverArguments(options, socket), folder);
     await loaded(server, client, options);
@@ -98,6 +98,11 @@ function socketHome(): string {
   return Buffer.byteLength(tmpdir()) > 60 ? '/tmp' : tmpdir();
 }
 
+/**
+ * Requests that wait inside the server: it fills a slot that falls free at once, where ours would take a round trip and the
+ * rendering of a prompt, with the server computing on every core meanwhile.
+ */
+const WAITING = 2;
 /** For health checks while every slot is busy. */
 const SPARE_CONNECTIONS = 2;
 
@@ -186,7 +191,7 @@ class RunningServer implements LlamaServerEngine {
     this.#server = server;
     this.#client = client;
     this.#source = source;
-    this.#slots = new Slots(capabilities.slots);
+    this.#slots = new Slots(capabilities.slots + WAITING);
     this.ended = server.ended.then(async (death) => {
       const reason = this.#closing ? 'The engine was closed' : `llama-server died. ${describeDeath(death)}`;
       await client.destroy(new EngineError('engine_died', reason));
