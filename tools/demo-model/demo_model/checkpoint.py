@@ -1,0 +1,64 @@
+"""Checkpoints: written whole or not at all, and enough to go on from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .curriculum import Curriculum
+from .model import DemoModel
+from .vocabulary import Vocabulary
+
+
+class Average:
+    """A moving average of the weights: steadier than the last step's, so it is what is exported."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        # The first steps count for little: they are far from where training goes.
+        keep = min(0.998, (1 + step) / (10 + step))
+        own = [self.state[k] for k, v in model.state_dict().items() if v.is_floating_point()]
+        new = [v for v in model.state_dict().values() if v.is_floating_point()]
+        torch._foreach_lerp_(own, new, 1 - keep)
+
+
+def save(
+    path: Path,
+    model: DemoModel,
+    average: Average,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    seconds: float,
+    curriculum: Curriculum,
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    content = {
+        "model": model.state_dict(),
+        "average": average.state,
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "seconds": seconds,
+        "curriculum": asdict(curriculum),
+    }
+    torch.save(content, part)
+    os.replace(part, path)
+
+
+def load(path: Path) -> dict:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def averaged_model(path: Path, vocabulary: Vocabulary) -> DemoModel:
+    """The model of a checkpoint, with its averaged weights."""
+    model = DemoModel(len(vocabulary))
+    state: dict[str, Tensor] = load(path)["average"]
+    model.load_state_dict(state)
+    return model.eval()

@@ -1,0 +1,1 @@
+"""Training and held-out examples, made on the fly from seeds."""
