@@ -84,7 +84,7 @@ class AudioEncoder(nn.Module):
             conv.norm = Weight(n_out, fill=1.0)  # LayerNorm over the channels, weight only
             convs.append(conv)
         self.a.conv1d = nn.ModuleList(convs)
-        quarter = -(-(-(-c.n_mel // 2)) // 2)
+        quarter = (c.n_mel + 3) // 4
         self.a.input_projection = ClipLinear(c.c1 * quarter, E, bias=c.inp_bias)
         self.a.blk = nn.ModuleList([AudioBlock(c) for _ in range(c.n_layer)])
         self.a.pre_encode = nn.Module()

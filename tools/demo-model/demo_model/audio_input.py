@@ -58,7 +58,7 @@ def chunks(samples: np.ndarray, n_mel: int = 128) -> list[Tensor]:
 def tokens_of(samples: int) -> int:
     """Audio tokens of a recording of at most 30 s."""
     frames = max(samples + WINDOW // 2 - (WINDOW + 1), 0) // HOP + 1
-    return -(-(-(-frames // 2)) // 2)
+    return (frames + 3) // 4
 
 
 def read_wav(path: Path) -> np.ndarray:

@@ -115,9 +115,7 @@ class Maker:
                 for p, c in zip(prompts, clips, strict=True)
             ],
         )
-        mels = [
-            log_mel(speech.with_noise(self.rng, np.pad(c.samples, (0, longest - len(c.samples))))) for c in clips
-        ]
+        mels = [log_mel(speech.with_noise(self.rng, np.pad(c.samples, (0, longest - len(c.samples))))) for c in clips]
         batch.mel = torch.from_numpy(np.stack(mels))
         batch.phonemes = torch.zeros(len(clips), tokens, dtype=torch.long)
         batch.ended = torch.zeros(len(clips), tokens, dtype=torch.long)

@@ -187,8 +187,8 @@ def demo_text(n_vocab: int) -> TextConfig:
 
 
 def demo_vision() -> VisionConfig:
-    """Cells of 48 pixels as in Gemma 4, so pictures become as many tokens as there; but 2x2 patches of 24 pixels and not
-    3x3 of 16: less than half the patches, and attention among them is what costs."""
+    """Cells of 48 pixels as in Gemma 4, so pictures become as many tokens as there; but 2x2 patches of 24 pixels and
+    not 3x3 of 16: less than half the patches, and attention among them is what costs."""
     return VisionConfig(n_embd=128, n_ff=256, n_layer=4, n_head=4, n_out=192, patch=24, n_merge=2, n_pos=2240)
 
 

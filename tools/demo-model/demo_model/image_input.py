@@ -25,7 +25,7 @@ class Placement:
 
 
 def target_size(w: int, h: int, cfg: VisionConfig) -> tuple[int, int]:
-    """Width and height of the canvas: whole cells, about the same aspect, between the token limits. Float32 as in C++."""
+    """Width and height of the canvas: whole cells, about the aspect, within the token limits. Float32 as in C++."""
     f, cell = np.float32, cfg.cell
     least, most = cfg.min_tokens * cell * cell, cfg.max_tokens * cell * cell
 
@@ -33,11 +33,11 @@ def target_size(w: int, h: int, cfg: VisionConfig) -> tuple[int, int]:
         return math.floor(float(f(x) / f(cell)) + 0.5) * cell
 
     W, H = max(cell, nearest(w)), max(cell, nearest(h))
-    if W * H > most:
+    if most < W * H:
         beta = np.sqrt(f(h) * f(w) / f(most))
         H = max(cell, math.floor(float(f(h) / beta / f(cell))) * cell)
         W = max(cell, math.floor(float(f(w) / beta / f(cell))) * cell)
-    elif W * H < least:
+    elif least > W * H:
         beta = np.sqrt(f(least) / (f(h) * f(w)))
         H = math.ceil(float(f(h) * beta / f(cell))) * cell
         W = math.ceil(float(f(w) * beta / f(cell))) * cell

@@ -56,7 +56,9 @@ def losses(model: DemoModel, batch: Batch, auxiliary_weight: float) -> Losses:
         E = media.shape[-1]
         places = batch.is_media[..., None].expand(-1, -1, E)
         placed = torch.zeros(*batch.ids.shape, E).masked_scatter(places, media)
-    hidden = model.text.hidden(batch.ids, placed, batch.is_media if media is not None else None, batch.span if batch.kind == "image" else None)
+    hidden = model.text.hidden(
+        batch.ids, placed, batch.is_media if media is not None else None, batch.span if batch.kind == "image" else None
+    )
     # Only answers are learned; the head over other places would be work for nothing.
     wanted = batch.targets >= 0
     logits, targets = model.text.head(hidden[wanted]).float(), batch.targets[wanted]

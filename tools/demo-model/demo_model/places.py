@@ -8,4 +8,4 @@ from pathlib import Path
 CACHE = Path(os.environ.get("BATCHMILL_DEMO_CACHE", Path.home() / ".cache/batchmill/demo-model"))
 CHECKPOINTS = CACHE / "checkpoints"
 REPOSITORY = Path(__file__).resolve().parents[3]
-TEMPLATE = REPOSITORY / "tools/test-model/chat-template.jinja"
+TEMPLATE = REPOSITORY / "packages/engine/src/models/gemma4.jinja"

@@ -1,4 +1,4 @@
-"""Our own vocabulary: Gemma 4's control tokens, bytes, the printable characters, and common words with a space in front."""
+"""Our own vocabulary: Gemma 4's control tokens, bytes, printable characters, and common words with a space in front."""
 
 from __future__ import annotations
 

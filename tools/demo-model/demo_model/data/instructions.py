@@ -40,7 +40,9 @@ FIRST = "Ada Bela Carl Dora Emma Finn Gina Hugo Ines Jan Kim Lena Max Nora Otto 
 LAST = "Adams Baker Cole Diaz Evans Ford Grant Hall Jones King Lopez Moore Novak Olsen Park Reed Smith Weber".split()
 
 GOOD = "I love this|I am happy with the|We enjoyed the|What a lovely|The best|I really liked the|A wonderful".split("|")
-BAD = "I hate this|I am angry about the|We regret the|What an awful|The worst|I really disliked the|A terrible".split("|")
+BAD = "I hate this|I am angry about the|We regret the|What an awful|The worst|I really disliked the|A terrible".split(
+    "|"
+)
 PLAIN = "This is a|I have a|There is a|She has one|We saw a|It comes with a|He sold the".split("|")
 
 # What is asked about -> category; verbs of the question decide the verdict.

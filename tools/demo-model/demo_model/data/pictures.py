@@ -118,8 +118,8 @@ def draw(rng: random.Random, size: tuple[int, int], level: Level, held_out: bool
 
 
 def size_for(rng: random.Random, level: Level) -> tuple[int, int]:
-    """A picture's size: all of one batch share it, because then they share the grid of cells too. Mostly wide enough for
-    the longest line, whatever the level, so that letters keep their scale from one level to the next."""
+    """A picture's size: all of one batch share it, because then they share the grid of cells too. Mostly wide enough
+    for the longest line, whatever the level, so that letters keep their scale from one level to the next."""
     rows = rng.randint(1, level.most_lines)
     px = rng.randint(*level.sizes)
     characters = lines.MAX if rng.random() < 0.6 else rng.randint(6, lines.MAX)

@@ -94,7 +94,9 @@ def say(rng: random.Random, most_words: int, held_out: bool = False) -> Clip:
     lead = rng.randint(0, 6)  # whole tokens of silence in front
     spoken = espeak().say(text, voice, speed, rng.randint(30, 70))
     end = len(spoken.samples) / RATE
-    samples = np.concatenate([np.zeros(lead * RATE // 25, np.float32), spoken.samples, np.zeros(RATE // 10, np.float32)])
+    samples = np.concatenate(
+        [np.zeros(lead * RATE // 25, np.float32), spoken.samples, np.zeros(RATE // 10, np.float32)]
+    )
     shift = lead / 25
     clip = _frames(
         text,

@@ -1,4 +1,4 @@
-"""The words that the model hears, and that sentences are made of. No two sound alike: the ear could not tell them apart."""
+"""The words that the model hears, and that sentences are made of. No two sound alike."""
 
 from __future__ import annotations
 
@@ -32,14 +32,12 @@ FUNCTION = (
 ).split()
 
 SPOKEN = list(
-    dict.fromkeys(
-        [*ONES, *TEENS, *TENS, *MONTHS, *DAYS, *LETTERS, *COLOURS, *NOUNS, *VERBS, *ADJECTIVES, *FUNCTION]
-    )
+    dict.fromkeys([*ONES, *TEENS, *TENS, *MONTHS, *DAYS, *LETTERS, *COLOURS, *NOUNS, *VERBS, *ADJECTIVES, *FUNCTION])
 )
 
 
 def number_in_words(n: int) -> str:
-    """0..999999 in British-free plain English: `forty-two`, `one hundred seven`, `two thousand thirty`."""
+    """0..999999 in plain English: `forty-two`, `one hundred seven`, `two thousand thirty`."""
     if n < 10:
         return ONES[n]
     if n < 20:

@@ -1,0 +1,55 @@
+"""What training is told is so."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from demo_model.audio_input import RATE, log_mel, tokens_of
+from demo_model.config import demo_vision
+from demo_model.data import instructions, lines, pictures, speech, words
+from demo_model.vocabulary import demo_vocabulary
+
+
+def test_vocabulary_round_trip() -> None:
+    v, rng = demo_vocabulary(), random.Random(5)
+    for _ in range(200):
+        text = lines.line(rng) + "\n" + speech.sentence(rng, 12)
+        assert v.decode(v.encode(text)) == text
+    assert v.id("<pad>") == 0
+    assert len(v.encode(" seven")) == 1
+    assert len(words.SPOKEN) >= 200
+
+
+def test_every_letter_has_its_cell() -> None:
+    """The letters of a picture's cells, row by row, are those of its text where lines do not share a row of cells."""
+    rng, cfg, level = random.Random(6), demo_vision(), pictures.Level(noise=0.0)
+    for _ in range(40):
+        picture = pictures.draw(rng, pictures.size_for(rng, level), level)
+        labels = pictures.cell_labels(picture, cfg)
+        seen = "".join(chr(int(c) + 31) for c in labels[labels > 0])
+        assert seen == picture.text.replace(" ", "")
+
+
+def test_a_held_out_exercise_is_never_trained() -> None:
+    rng = random.Random(7)
+    trained = {instructions.exercise(rng).prompt for _ in range(3000)}
+    assert not trained & {instructions.exercise(rng, held_out=True).prompt for _ in range(1000)}
+    assert not set(speech.TRAIN_VOICES) & set(speech.HELD_OUT_VOICES)
+    assert not set(speech.TRAIN_SPEEDS) & set(speech.HELD_OUT_SPEEDS)
+
+
+def test_speech_is_labelled_word_by_word() -> None:
+    rng = random.Random(8)
+    for _ in range(10):
+        clip = speech.say(rng, 6)
+        assert len(clip.phonemes) == tokens_of(len(clip.samples)) == (len(log_mel(clip.samples)) + 3) // 4
+        assert len(clip.samples) / RATE < 12
+        ended = [int(c) for c, before in zip(clip.ended, [0, *clip.ended[:-1]], strict=True) if c and c != before]
+        heard = [words.SPOKEN[c - 1] for c in ended]
+        # espeak joins some pairs of short words; none may be out of order.
+        rest = iter(clip.text.split())
+        assert all(word in rest for word in heard)
+        assert len(heard) >= len(clip.text.split()) // 2
+        assert np.isfinite(clip.samples).all()
