@@ -33,6 +33,14 @@ class DemoModel(nn.Module):
         self.word_head = nn.Linear(width, len(WORD_CLASS) + 1)
 
 
+def named(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy in which what is there weighs as much as what is not: most places are empty (0), and averaging over
+    all of them would teach little but that."""
+    each = F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), reduction="none")
+    there = (labels.flatten() > 0).float()
+    return (each * there).sum() / there.sum().clamp(min=1) + (each * (1 - there)).sum() / (1 - there).sum().clamp(min=1)
+
+
 @dataclass
 class Losses:
     total: Tensor
@@ -45,12 +53,11 @@ def losses(model: DemoModel, batch: Batch, auxiliary_weight: float) -> Losses:
     media, extra = None, torch.zeros(())
     if batch.pixels is not None and batch.cells is not None:
         media = model.vision(batch.pixels).float()
-        logits = model.cell_head(media).float()
-        extra = F.cross_entropy(logits.view(-1, CHARACTERS), batch.cells.view(-1))
+        extra = named(model.cell_head(media).unflatten(-1, (SLOTS, CHARACTERS)), batch.cells)
     elif batch.mel is not None and batch.phonemes is not None and batch.ended is not None:
         media = model.audio(batch.mel).float()
         extra = F.cross_entropy(model.phoneme_head(media).float().flatten(0, 1), batch.phonemes.view(-1))
-        extra = extra + F.cross_entropy(model.word_head(media).float().flatten(0, 1), batch.ended.view(-1))
+        extra = extra + named(model.word_head(media), batch.ended)
     placed = None
     if media is not None:
         E = media.shape[-1]

@@ -29,7 +29,7 @@ LOG_EVERY = 50  # steps
 WARM_UP = 200  # steps
 # Shares of the steps, and examples in a step.
 SHARES = {"image": 0.42, "audio": 0.38, "text": 0.2}
-SIZES = {"image": 16, "audio": 16, "text": 48}
+SIZES = {"image": 8, "audio": 8, "text": 24}
 
 
 def has_fast_bf16() -> bool:
