@@ -1,10 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { memoryOf, ServiceProcess } from '../servers/service.ts';
+import { memoryOf, newHome, ServiceProcess } from '../servers/service.ts';
 import { chat, jsonl } from './items.ts';
 import { clientOf, ended, endToEnd, resultsOf, submit } from './suite.ts';
 
@@ -21,7 +19,7 @@ function startEmbedded(home: string, env: Record<string, string> = {}): Promise<
 const urlOf = (service: ServiceProcess) => /(http:\/\/[\d.]+:\d+)\/v1/.exec(service.stdout)?.[1] ?? '';
 
 endToEnd('everything embedded', async () => {
-  const home = await mkdtemp(join(tmpdir(), 'batchmill-home-'));
+  const home = await newHome();
   const service = await startEmbedded(home);
   return {
     url: urlOf(service),
@@ -35,7 +33,7 @@ endToEnd('everything embedded', async () => {
 describe('npm start', () => {
   let home: string;
   beforeAll(async () => {
-    home = await mkdtemp(join(tmpdir(), 'batchmill-home-'));
+    home = await newHome();
   });
   afterAll(() => rm(home, { recursive: true, force: true }));
 

@@ -1,8 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ServiceProcess } from '../servers/service.ts';
+import { newHome, ServiceProcess } from '../servers/service.ts';
 import { audio, chat, jsonl, wav } from './items.ts';
 import { clientOf, ended, resultsOf, submit } from './suite.ts';
 
@@ -11,7 +9,7 @@ let home: string;
 let service: ServiceProcess;
 
 beforeAll(async () => {
-  home = await mkdtemp(join(tmpdir(), 'batchmill-home-'));
+  home = await newHome();
   service = await ServiceProcess.start({
     entry: 'apps/cli/src/main.ts',
     args: ['start'],

@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { chmod, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -101,6 +104,14 @@ export class ServiceProcess {
     await ended;
     return child.exitCode;
   }
+}
+
+/** An empty home folder for an embedded service. */
+export async function newHome(): Promise<string> {
+  const home = await mkdtemp(join(tmpdir(), 'batchmill-home-'));
+  // As root PostgreSQL runs as another user, whose data is put elsewhere if that one cannot get in here.
+  await chmod(home, 0o755);
+  return home;
 }
 
 /** Most memory a process has had in MB (`VmHWM`), and what it has now (`VmRSS`). Linux only. */

@@ -61,7 +61,11 @@ export function summary(batch: BatchView): string {
       .slice(0, 20)
       .map((e) => `  ${e.line == null ? '' : `line ${e.line}: `}${e.code}: ${e.message}`);
     const more = errors.length > lines.length ? [`  … and ${errors.length - lines.length} more`] : [];
-    return [`${batch.id} failed: the input file has ${errors.length} errors.`, ...lines, ...more].join('\n');
+    return [
+      `${batch.id} failed: the input file has ${errors.length} ${errors.length === 1 ? 'error' : 'errors'}.`,
+      ...lines,
+      ...more,
+    ].join('\n');
   }
   return `${batch.id} ${batch.status}: ${completed} of ${total} answered, ${failed} failed.`;
 }

@@ -24,6 +24,8 @@ export interface ServiceOptions {
   log: Logger;
   /** `false`: no HTTP, for work inside this process. */
   api?: boolean;
+  /** `false`: nothing will go on from here later, so nothing of the embedded queue stays behind. */
+  keep?: boolean;
   onProgress?: (message: string, done?: number, total?: number) => void;
   onWarning?: (warning: string) => void;
 }
@@ -52,7 +54,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     let queueUrl = config.queueUrl;
     if (queueUrl === null) {
       onProgress?.('starting the embedded queue');
-      const postgres = await startEmbeddedPostgres(config.home);
+      const postgres = await startEmbeddedPostgres(config.home, { keep: options.keep ?? true });
       closers.push(() => postgres.stop());
       queueUrl = postgres.url;
     }

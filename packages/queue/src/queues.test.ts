@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,6 +11,8 @@ let postgres: EmbeddedPostgres;
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'batchmill-queue-'));
+  // As root the server runs as another user, and is put elsewhere if that one cannot get in here.
+  await chmod(home, 0o755);
   postgres = await startEmbeddedPostgres(home);
 });
 
@@ -39,4 +41,14 @@ test('the embedded server starts again on its data, also after its owner was kil
   expect(await again.pendingShards([job])).toEqual({ waiting: 1, active: 0 });
   await again.wipe();
   await again.close();
+});
+
+test('nothing of a server that is not kept stays behind', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'batchmill-queue-'));
+  await chmod(folder, 0o755);
+  const server = await startEmbeddedPostgres(folder, { keep: false });
+  expect(await readdir(folder)).toContain('postgres');
+  await server.stop();
+  expect(await readdir(folder)).toEqual(['postgres.password']);
+  await rm(folder, { recursive: true, force: true });
 });

@@ -180,6 +180,7 @@ function consume(
   settled?: (data: unknown) => void,
 ): Consumer {
   const lockMs = options.lockMs ?? 30_000;
+  let closed = false;
   const worker = backend.worker(
     name,
     (job) => handler(job.data),
@@ -190,7 +191,18 @@ function consume(
       // A job whose worker died goes back as often as it takes: what may not be repeated is decided per item, not here.
       maxStalledCount: 1_000,
     },
-    { error: (error) => options.onError?.(error), settled: (data) => settled?.(data) },
+    {
+      // Connections that break after the end are nobody's business: the embedded server is stopped right behind us.
+      error: (error) => {
+        if (!closed) options.onError?.(error);
+      },
+      settled: (data) => settled?.(data),
+    },
   );
-  return { close: () => worker.close() };
+  return {
+    close: async () => {
+      await worker.close();
+      closed = true;
+    },
+  };
 }

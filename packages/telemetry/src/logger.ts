@@ -17,9 +17,27 @@ export function createLogger(name: string): Logger {
       name,
       level: process.env.LOG_LEVEL ?? 'info',
       base: { pid: process.pid },
+      serializers: { err: describeError },
       redact: { paths: SECRETS.flatMap((s) => [s, `*.${s}`]), censor: '[redacted]' },
       timestamp: pino.stdTimeFunctions.isoTime,
     },
     destination({ dest: 2, sync: false }),
   );
+}
+
+/**
+ * An error as a log shows it: its name, code, message, stack and causes. Nothing else of it: drivers hang whole connections,
+ * with their secrets, on their errors.
+ */
+function describeError(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const code =
+    'code' in error && (typeof error.code === 'string' || typeof error.code === 'number') ? error.code : null;
+  return {
+    type: error.name,
+    ...(code === null ? {} : { code }),
+    message: error.message,
+    stack: error.stack,
+    ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
+  };
 }

@@ -48,6 +48,7 @@ async function demo(): Promise<void> {
     const service = await startService({
       config,
       log: createLogger('demo'),
+      keep: false,
       onProgress: progress.update,
       onWarning: progress.warn,
     });

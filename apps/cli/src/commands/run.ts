@@ -51,6 +51,7 @@ async function run(input: string, options: RunOptions): Promise<void> {
       config,
       log: createLogger('batchmill'),
       api: false,
+      keep: false,
       onProgress: progress.update,
       onWarning: progress.warn,
     });

