@@ -1,17 +1,12 @@
 import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadConfig } from '@batchmill/config';
-import { createLogger } from '@batchmill/telemetry';
 import type { Command } from 'commander';
 import OpenAI from 'openai';
 import { z } from 'zod';
 import { exitCode, summary, watchBatch } from '../client.ts';
 import { CommandError } from '../errors.ts';
 import { createProgress } from '../progress.ts';
-import { startService } from '../service.ts';
+import { withTemporaryService } from '../temporary-service.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../../../examples/mixed.jsonl', import.meta.url));
 
@@ -41,44 +36,29 @@ const Shown = z.object({
 
 async function demo(): Promise<void> {
   process.env.LOG_LEVEL ??= 'error';
-  const home = await mkdtemp(join(tmpdir(), 'batchmill-demo-'));
-  const config = { ...loadConfig(), home, host: '127.0.0.1', port: 0 };
   const progress = createProgress();
-  try {
-    const service = await startService({
-      config,
-      log: createLogger('demo'),
-      keep: false,
-      onProgress: progress.update,
-      onWarning: progress.warn,
+  const options = { name: 'demo', progress, config: { host: '127.0.0.1', port: 0 } };
+  await withTemporaryService(options, async ({ api }, config) => {
+    if (api === null) throw new CommandError('The API did not start.');
+    progress.end(`Batchmill is up at ${api.url} with the model ${config.model.name}.`);
+    const client = new OpenAI({ baseURL: `${api.url}/v1`, apiKey: 'none' });
+    const file = await client.files.create({ file: createReadStream(EXAMPLE), purpose: 'batch' });
+    process.stderr.write(`Uploaded ${file.filename} (${file.bytes} bytes) as ${file.id}.\n`);
+    const { id } = await client.batches.create({
+      input_file_id: file.id,
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
     });
-    try {
-      if (service.api === null) throw new CommandError('The API did not start.');
-      progress.end(`Batchmill is up at ${service.api.url} with the model ${config.model.name}.`);
-      const client = new OpenAI({ baseURL: `${service.api.url}/v1`, apiKey: 'none' });
-      const file = await client.files.create({ file: createReadStream(EXAMPLE), purpose: 'batch' });
-      process.stderr.write(`Uploaded ${file.filename} (${file.bytes} bytes) as ${file.id}.\n`);
-      const { id } = await client.batches.create({
-        input_file_id: file.id,
-        endpoint: '/v1/chat/completions',
-        completion_window: '24h',
-      });
-      process.stderr.write(`Created ${id}.\n`);
-      const batch = await watchBatch(() => client.batches.retrieve(id), progress, { everyMs: 200 });
-      for (const fileId of [batch.output_file_id, batch.error_file_id]) {
-        if (fileId == null) continue;
-        const text = await (await client.files.content(fileId)).text();
-        for (const line of text.trimEnd().split('\n')) process.stdout.write(`${show(line)}\n`);
-      }
-      process.stderr.write(`${summary(batch)}\n`);
-      process.exitCode = exitCode(batch);
-    } finally {
-      await service.close();
+    process.stderr.write(`Created ${id}.\n`);
+    const batch = await watchBatch(() => client.batches.retrieve(id), progress, { everyMs: 200 });
+    for (const fileId of [batch.output_file_id, batch.error_file_id]) {
+      if (fileId == null) continue;
+      const text = await (await client.files.content(fileId)).text();
+      for (const line of text.trimEnd().split('\n')) process.stdout.write(`${show(line)}\n`);
     }
-  } finally {
-    progress.end();
-    await rm(home, { recursive: true, force: true });
-  }
+    process.stderr.write(`${summary(batch)}\n`);
+    process.exitCode = exitCode(batch);
+  });
 }
 
 function show(line: string): string {

@@ -1,20 +1,16 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cancelBatch, createBatch, getBatch } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
-import { loadConfig } from '@batchmill/config';
 import { BatchCreate, invalid } from '@batchmill/contract';
 import { createFile, readFile } from '@batchmill/files';
-import { createLogger } from '@batchmill/telemetry';
 import type { Command } from 'commander';
 import { exitCode, summary, watchBatch } from '../client.ts';
 import { CommandError } from '../errors.ts';
 import { createProgress } from '../progress.ts';
-import { startService } from '../service.ts';
-import { onStopSignal } from '../signals.ts';
+import { withTemporaryService } from '../temporary-service.ts';
 
 interface RunOptions {
   output: string;
@@ -40,23 +36,11 @@ const TENANT = 'default';
 async function run(input: string, options: RunOptions): Promise<void> {
   const info = await stat(input).catch(() => null);
   if (info === null || !info.isFile()) throw new CommandError(`There is no file '${input}'.`);
-  // A home of its own: what people have under .batchmill is not touched, and nothing is left behind.
-  const home = await mkdtemp(join(tmpdir(), 'batchmill-run-'));
-  const config = { ...loadConfig(), home };
   const progress = createProgress();
   process.env.LOG_LEVEL ??= 'warn';
-  let code = 1;
-  try {
-    const service = await startService({
-      config,
-      log: createLogger('batchmill'),
-      api: false,
-      keep: false,
-      onProgress: progress.update,
-      onWarning: progress.warn,
-    });
-    try {
-      const { bucket, batch: deps } = service;
+  await withTemporaryService(
+    { name: 'run', progress, api: false },
+    async ({ bucket, batch: deps }, _config, listen) => {
       progress.update('reading the input');
       const file = await createFile(bucket, TENANT, {
         filename: basename(input),
@@ -70,35 +54,25 @@ async function run(input: string, options: RunOptions): Promise<void> {
       });
       if (!request.success) throw new CommandError(invalid(request.error).message);
       const { id } = await createBatch(deps, TENANT, request.data);
-      const unlisten = onStopSignal(() => {
+      listen(() => {
         progress.end('Cancelling: what is finished will be written. Press Ctrl-C again to drop it.');
         void cancelBatch(deps, TENANT, id).catch(() => {});
       });
-      const batch = await watchBatch(
-        async () => {
-          const view = await getBatch(deps, TENANT, id);
-          if (view === null) throw new CommandError(`Batch ${id} has vanished from the bucket.`);
-          return view;
-        },
-        progress,
-        { everyMs: 200 },
-      );
-      unlisten();
-      await save(bucket, batch.output_file_id, options.output);
+      const view = async () => {
+        const batch = await getBatch(deps, TENANT, id);
+        if (batch === null) throw new CommandError(`Batch ${id} has vanished from the bucket.`);
+        return batch;
+      };
+      const batch = await watchBatch(view, progress, { everyMs: 200 });
       const errors = options.errors ?? `${options.output}.errors.jsonl`;
+      await save(bucket, batch.output_file_id, options.output);
       await save(bucket, batch.error_file_id, errors);
       process.stderr.write(`${summary(batch)}\n`);
       if (batch.output_file_id != null) process.stderr.write(`  answers  ${options.output}\n`);
       if (batch.error_file_id != null) process.stderr.write(`  errors   ${errors}\n`);
-      code = exitCode(batch);
-    } finally {
-      await service.close();
-    }
-  } finally {
-    progress.end();
-    await rm(home, { recursive: true, force: true });
-  }
-  process.exitCode = code;
+      process.exitCode = exitCode(batch);
+    },
+  );
 }
 
 async function save(bucket: Bucket, id: string | null | undefined, path: string): Promise<void> {
