@@ -46,18 +46,29 @@ class Losses:
     total: Tensor
     answer: float
     auxiliary: float
-    right: float  # share of the answers' tokens foretold rightly
+    right: float  # share of the answers' tokens foretold rightly (of letters or phonemes named, without the text model)
 
 
-def losses(model: DemoModel, batch: Batch, auxiliary_weight: float) -> Losses:
-    media, extra = None, torch.zeros(())
+def share_right(logits: Tensor, labels: Tensor) -> float:
+    """Of places where something is."""
+    there = labels > 0
+    return (logits.argmax(-1)[there] == labels[there]).float().mean().item()
+
+
+def losses(model: DemoModel, batch: Batch, auxiliary_weight: float, encoder_only: bool = False) -> Losses:
+    media, extra, named_right = None, torch.zeros(()), 0.0
     if batch.pixels is not None and batch.cells is not None:
         media = model.vision(batch.pixels).float()
-        extra = named(model.cell_head(media).unflatten(-1, (SLOTS, CHARACTERS)), batch.cells)
+        cells = model.cell_head(media).unflatten(-1, (SLOTS, CHARACTERS))
+        extra, named_right = named(cells, batch.cells), share_right(cells, batch.cells)
     elif batch.mel is not None and batch.phonemes is not None and batch.ended is not None:
         media = model.audio(batch.mel).float()
-        extra = F.cross_entropy(model.phoneme_head(media).float().flatten(0, 1), batch.phonemes.view(-1))
+        sounds = model.phoneme_head(media).float()
+        named_right = share_right(sounds, batch.phonemes)
+        extra = F.cross_entropy(sounds.flatten(0, 1), batch.phonemes.view(-1))
         extra = extra + named(model.word_head(media), batch.ended)
+    if encoder_only:
+        return Losses(extra, 0.0, extra.item(), named_right)
     placed = None
     if media is not None:
         E = media.shape[-1]

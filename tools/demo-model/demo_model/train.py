@@ -134,7 +134,7 @@ def main() -> None:
             with clock.of("data"):
                 batch = next(source)
             with clock.of(batch.kind), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                loss = losses(model, batch, args.auxiliary)
+                loss = losses(model, batch, args.auxiliary, curriculum.encoder_only(batch.kind))
                 loss.total.backward()
             with clock.of("update"):
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
