@@ -26,3 +26,10 @@ test.for([
 ])('%s is served as %s', ([source, name]) => {
   expect(loadConfig({ MODEL: source }).model.name).toBe(name);
 });
+
+test('a prefix that items may read names its bucket whole', () => {
+  const load = (prefix: string) => loadConfig({ S3_INPUTS: JSON.stringify({ acme: [prefix] }) });
+  expect(load('s3://scans/').s3Inputs).toEqual({ acme: ['s3://scans/'] });
+  expect(() => load('s3://scans')).toThrow(/S3_INPUTS/);
+  expect(() => load('https://scans/')).toThrow(/S3_INPUTS/);
+});

@@ -11,6 +11,8 @@ const SHIPPED = {
 const integer = (least: number, most: number) =>
   z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(least).max(most));
 const MB = 1024 * 1024;
+/** With the slash: `s3://scans` alone would open `s3://scans-of-others/` too. */
+const S3_PREFIX = /^s3:\/\/[^/]+\//;
 
 /**
  * Every setting, from the environment. Empty means unset, as in `.env` files. The comments here are the reference that
@@ -96,9 +98,12 @@ const Environment = z.object({
     .default('{}')
     .transform((text, context) => {
       try {
-        return z.record(z.string(), z.array(z.string().startsWith('s3://'))).parse(JSON.parse(text));
+        return z.record(z.string(), z.array(z.string().regex(S3_PREFIX))).parse(JSON.parse(text));
       } catch {
-        context.addIssue({ code: 'custom', message: 'must be JSON like {"tenant":["s3://bucket/prefix/"]}' });
+        context.addIssue({
+          code: 'custom',
+          message: 'must be JSON like {"tenant":["s3://bucket/prefix/"]}, each prefix with the slash after its bucket',
+        });
         return z.NEVER;
       }
     }),
