@@ -11,7 +11,7 @@ import {
 } from '@batchmill/contract';
 import { getFile } from '@batchmill/files';
 import { type BatchFact, CancelFact, readFact } from './state.ts';
-import { viewBatch } from './view.ts';
+import { accepted, viewBatch } from './view.ts';
 
 export interface BatchDeps {
   bucket: Bucket;
@@ -72,9 +72,8 @@ export async function createBatch(deps: BatchDeps, tenant: string, input: BatchC
   await Promise.all([bucket.put(layout.batch.open(tenant, id), ''), bucket.put(layout.batch.index(tenant, id), '')]);
   await bucket.put(layout.batch.batch(tenant, id), JSON.stringify(fact));
   await deps.trigger(tenant, id).catch(() => {});
-  const view = await viewBatch(bucket, tenant, id);
-  if (view === null) throw new Error(`batch ${id} is not readable right after it was written`);
-  return view;
+  // As it was accepted, even if somebody has begun with it by now: a new batch is `validating`, clients rely on that.
+  return accepted(fact);
 }
 
 /** A batch of this tenant, or `null`. */

@@ -55,7 +55,8 @@ export async function viewBatch(bucket: Bucket, tenant: string, id: string): Pro
   return view;
 }
 
-function accepted(batch: BatchFact): BatchObject {
+/** A batch as it is when it has just been accepted. */
+export function accepted(batch: BatchFact): BatchObject {
   return {
     id: batch.id,
     object: 'batch',
