@@ -1,3 +1,5 @@
+import { wav as tone } from '../../packages/engine/src/samples.ts';
+
 /** Lines for batches in tests: good ones of every kind, and every kind of bad one. */
 
 export interface Line {
@@ -20,26 +22,8 @@ export function jsonl(lines: Line[]): string {
   return lines.map((line) => JSON.stringify(line)).join('\n');
 }
 
-/** 16-bit mono WAV of a tone; `seconds` may be 0. */
-export function wav(seconds: number, rate = 16_000): Buffer {
-  const samples = Math.round(seconds * rate);
-  const data = Buffer.alloc(44 + samples * 2);
-  data.write('RIFF', 0);
-  data.writeUInt32LE(36 + samples * 2, 4);
-  data.write('WAVEfmt ', 8);
-  data.writeUInt32LE(16, 16);
-  data.writeUInt16LE(1, 20);
-  data.writeUInt16LE(1, 22);
-  data.writeUInt32LE(rate, 24);
-  data.writeUInt32LE(rate * 2, 28);
-  data.writeUInt16LE(2, 32);
-  data.writeUInt16LE(16, 34);
-  data.write('data', 36);
-  data.writeUInt32LE(samples * 2, 40);
-  for (let i = 0; i < samples; i++)
-    data.writeInt16LE(Math.round(8_000 * Math.sin((2 * Math.PI * 440 * i) / rate)), 44 + i * 2);
-  return data;
-}
+/** A recording of a tone; `seconds` may be 0. */
+export const wav = (seconds: number): Buffer => Buffer.from(tone(seconds, 440));
 
 export const image = (png: Buffer) => ({
   type: 'image_url',

@@ -1,4 +1,4 @@
-import { type Bucket, layout, type PartName, parsePart } from '@batchmill/bucket';
+import { type Bucket, layout, parsePart } from '@batchmill/bucket';
 import { BatchError, Usage } from '@batchmill/contract';
 import { LANES } from '@batchmill/queue';
 import { z } from 'zod';
@@ -146,5 +146,3 @@ export function sumProgress(
   }
   return sum;
 }
-
-export type { PartName };
