@@ -2,7 +2,12 @@ import { z } from 'zod';
 import { ExpiresAfter } from './file.ts';
 
 /** Endpoints a batch line may name. */
-export const ENDPOINTS = ['/v1/chat/completions'] as const;
+export const ENDPOINTS = [
+  '/v1/chat/completions',
+  '/v1/ocr',
+  '/v1/audio/transcriptions',
+  '/v1/audio/translations',
+] as const;
 export const Endpoint = z.enum(ENDPOINTS);
 export type Endpoint = z.infer<typeof Endpoint>;
 

@@ -26,11 +26,38 @@ export interface TaskContext {
   audio: boolean;
   /** One engine call in a slot of its own. Waits for a free slot; the item's time limit is in `signal`. */
   generate(request: GenerateRequest): Promise<Generation>;
-  /** Reads an uploaded file of the item's tenant, or `null` if there is none; refuses more than `maxBytes` with a RequestError. */
-  readFile(id: string, maxBytes: number): Promise<Uint8Array | null>;
-  /** Reads `s3://bucket/key` if the tenant's allow-list has it; otherwise a RequestError. */
-  readObject(url: string, maxBytes: number): Promise<Uint8Array>;
+  /** An uploaded file of the item's tenant, or `null` if there is none. */
+  openFile(id: string): Promise<Source | null>;
+  /** `s3://bucket/key` if the tenant's allow-list has it. @throws RequestError otherwise, or if there is none. */
+  openObject(url: string): Promise<Source>;
+  /** A folder on disk of this item's own, for what is too large for memory. It is removed when the item has ended. */
+  folder(): Promise<string>;
+  /**
+   * One piece of an item that is done in pieces: a page of a document, a chunk of a recording. Waits for a turn, then does
+   * `work` within the item's time limit, which starts anew with each piece. What comes out (JSON) is kept in the bucket: if
+   * the worker dies, the item runs again and each piece that was kept is given back through `read` instead of being
+   * done. `name` says which piece it is, the same in every run: letters, digits and `-`.
+   * Whatever `work` throws rejects and is not kept: a failure that belongs in the answer is a value.
+   */
+  piece<T>(name: string, piece: Piece<T>): Promise<T>;
+  /** How many pieces of one item are worth having under way at once: more would only hold memory. */
+  pieces: number;
   signal: AbortSignal;
+}
+
+/** Bytes that are read when wanted. `bytes` is the size, known before. */
+export interface Source {
+  bytes: number;
+  read(): Promise<AsyncIterable<Uint8Array>>;
+}
+
+export interface Piece<T> {
+  /** The value as it was kept. Throws if it cannot be read; then the work is done again. */
+  read(kept: unknown): T;
+  /** `signal` fires with the item's, or when the piece took too long. */
+  work(signal: AbortSignal): Promise<T>;
+  /** What the value counts in `progress` of the batch: 1 for a page, seconds for a chunk of a recording. */
+  units(value: T): number;
 }
 
 /** An answer on its way to the filters. */
