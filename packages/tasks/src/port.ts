@@ -8,6 +8,8 @@ import type { JudgedSegment, Segment } from '@batchmill/safety';
  */
 export interface Task {
   readonly endpoint: Endpoint;
+  /** Its items are done in pieces (`TaskContext.piece`), and may be large and take hours. */
+  readonly inPieces: boolean;
 
   /**
    * Runs one item up to, not including, the filters.
@@ -24,8 +26,8 @@ export interface TaskContext {
   /** What the held model can do. */
   image: boolean;
   audio: boolean;
-  /** One engine call in a slot of its own. Waits for a free slot; the item's time limit is in `signal`. */
-  generate(request: GenerateRequest): Promise<Generation>;
+  /** One engine call in a slot of its own. Waits for a free slot. `signal`: the item's unless a piece has its own. */
+  generate(request: GenerateRequest, signal?: AbortSignal): Promise<Generation>;
   /** An uploaded file of the item's tenant, or `null` if there is none. */
   openFile(id: string): Promise<Source | null>;
   /** `s3://bucket/key` if the tenant's allow-list has it. @throws RequestError otherwise, or if there is none. */

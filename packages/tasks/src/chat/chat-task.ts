@@ -36,6 +36,7 @@ export function createChatTask(options: ChatTaskOptions = {}): ChatTask {
   };
   return {
     endpoint: '/v1/chat/completions',
+    inPieces: false,
     async run(body, context) {
       const request = parseRequest(body);
       checkModel(request.model, context.models);

@@ -14,6 +14,7 @@ import {
   recording,
   run,
   sound,
+  sourceOf,
   upload,
   user,
 } from './test-chat.ts';
@@ -133,7 +134,7 @@ describe('media', () => {
   });
 
   it('is refused where the model takes none, before it is fetched', async () => {
-    const never = { readFile: async () => Promise.reject(new Error('fetched')) };
+    const never = { openFile: async () => Promise.reject(new Error('fetched')) };
     const id = newId('file-');
     await expect(run(user([image(id)]), { image: false, ...never })).rejects.toEqual(
       error(400, 'unsupported_modality', 'messages.0.content.0.image_url.url', /gemma/),
@@ -177,11 +178,11 @@ describe('media', () => {
     await run(
       user(ids.map((id) => image(id))),
       {
-        readFile: async (id) => {
+        openFile: async (id) => {
           most = Math.max(most, ++running);
           await new Promise((done) => setTimeout(done, 5));
           running--;
-          return files.get(id) ?? null;
+          return sourceOf(files.get(id) ?? new Uint8Array());
         },
       },
       'none',
@@ -200,9 +201,9 @@ describe('media', () => {
     const stop = new AbortController();
     const running = run(user([image(newId('file-'))]), {
       signal: stop.signal,
-      readFile: async () => {
+      openFile: async () => {
         stop.abort(reason);
-        return picture;
+        return sourceOf(picture);
       },
     });
     await expect(running).rejects.toBe(reason);

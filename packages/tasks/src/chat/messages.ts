@@ -2,7 +2,7 @@ import { type ChatMessage, type ContentPart, RequestError } from '@batchmill/con
 import type { Message, MessagePart, ToolCall } from '@batchmill/engine';
 import { createLimit, type Limit, mediaKind, prepareAudio, prepareImage } from '@batchmill/media';
 import type { TaskContext } from '../port.ts';
-import { type MediaContext, readSource, readUploaded, type SourceOptions } from './media-source.ts';
+import { readSource, readUploaded, type SourceContext, type SourceOptions } from '../source/read-source.ts';
 import { wrong } from './request.ts';
 
 export interface MediaOptions extends SourceOptions {
@@ -45,8 +45,8 @@ export async function engineMessages(
     models: context.models,
     image: context.image,
     audio: context.audio,
-    readFile: (id, maxBytes) => context.readFile(id, maxBytes),
-    readObject: (url, maxBytes) => context.readObject(url, maxBytes),
+    openFile: (id) => context.openFile(id),
+    openObject: (url) => context.openObject(url),
     signal: stop.signal,
   };
   const inner: PartContext = { task, options, limit: createLimit(AT_ONCE) };
@@ -101,6 +101,9 @@ function checkArguments(text: string, path: string): void {
   }
   throw wrong(path, 'it must be the JSON text of an object');
 }
+
+/** What the preparation of one request's media asks of its surroundings. */
+type MediaContext = SourceContext & Pick<TaskContext, 'models' | 'image' | 'audio'>;
 
 interface PartContext {
   task: MediaContext;

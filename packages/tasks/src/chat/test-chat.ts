@@ -4,7 +4,7 @@ import type { GenerateRequest, Generation } from '@batchmill/engine';
 import { createFilters, personalData } from '@batchmill/safety';
 import sharp from 'sharp';
 import { expect } from 'vitest';
-import type { TaskContext } from '../port.ts';
+import type { Source, TaskContext } from '../port.ts';
 import { type ChatTaskOptions, createChatTask } from './chat-task.ts';
 
 /** What the task asks of an engine, kept; it answers with the text of the last message, or with what a test sets. */
@@ -56,17 +56,31 @@ export const upload = (bytes: Uint8Array) => {
   return id;
 };
 
+export const sourceOf = (bytes: Uint8Array): Source => ({
+  bytes: bytes.length,
+  read: async () =>
+    (async function* () {
+      yield bytes;
+    })(),
+});
+
 const context = (changes: Partial<TaskContext> = {}): TaskContext => ({
   tenant: 'default',
   models: ['gemma', 'alias'],
   image: true,
   audio: true,
   generate: echo,
-  readFile: async (id) => files.get(id) ?? null,
-  readObject: async (url) => {
-    if (url === 's3://scans/1.jpg') return picture;
+  openFile: async (id) => {
+    const bytes = files.get(id);
+    return bytes === undefined ? null : sourceOf(bytes);
+  },
+  openObject: async (url) => {
+    if (url === 's3://scans/1.jpg') return sourceOf(picture);
     throw new RequestError(400, 'outside', { code: 'url_not_allowed' });
   },
+  folder: () => Promise.reject(new Error('a chat item needs no folder')),
+  piece: () => Promise.reject(new Error('a chat item has no pieces')),
+  pieces: 1,
   signal: new AbortController().signal,
   ...changes,
 });
