@@ -5,3 +5,4 @@ export * from './file.ts';
 export * from './ids.ts';
 export * from './line.ts';
 export * from './list.ts';
+export * from './transcription.ts';
