@@ -111,6 +111,7 @@ async function close(deps: ReconcileDeps, tenant: string, id: string, status: Ou
   const prefix = layout.batch.prefix(tenant, id);
   await deletePrefix(deps.bucket, `${prefix}shards/`);
   await deletePrefix(deps.bucket, `${prefix}results/`);
+  await deletePrefix(deps.bucket, `${prefix}pieces/`);
   await forget(deps.bucket, tenant, id);
   return status === 'failed' ? 'failed' : 'ended';
 }

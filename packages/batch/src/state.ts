@@ -1,4 +1,4 @@
-import { type Bucket, layout, parsePart } from '@batchmill/bucket';
+import { type Bucket, layout, parsePart, parsePieces } from '@batchmill/bucket';
 import { BatchError, Usage } from '@batchmill/contract';
 import { LANES } from '@batchmill/queue';
 import { z } from 'zod';
@@ -65,6 +65,8 @@ export const FinalizingFact = z.object({
   output_file_id: z.string(),
   error_file_id: z.string(),
   parts: z.array(z.string()),
+  /** Pages, or seconds of sound, done by then. */
+  units: z.number().default(0),
 });
 export type FinalizingFact = z.infer<typeof FinalizingFact>;
 
@@ -82,6 +84,7 @@ export const FinalFact = z.object({
   usage: Usage,
   output_file_id: z.string().nullable(),
   error_file_id: z.string().nullable(),
+  units: z.number().default(0),
 });
 export type FinalFact = z.infer<typeof FinalFact>;
 
@@ -129,6 +132,17 @@ export async function listProgress(bucket: Bucket, tenant: string, id: string): 
     progress.set(part.shard, shard);
   }
   return progress;
+}
+
+/**
+ * Pages, or seconds of sound, that are done, from names alone. It is progress, not a bill: what two workers both did, because
+ * one was thought dead, counts twice.
+ */
+export async function countUnits(bucket: Bucket, tenant: string, id: string): Promise<number> {
+  let units = 0;
+  for await (const { key } of bucket.list(layout.batch.parts(tenant, id))) units += parsePart(key)?.units ?? 0;
+  for await (const { key } of bucket.list(layout.batch.pieces(tenant, id))) units += parsePieces(key)?.units ?? 0;
+  return units;
 }
 
 /** Sums progress over a plan. `completed + failed` never passes the plan's total. */

@@ -1,8 +1,9 @@
 import { type Bucket, layout } from '@batchmill/bucket';
-import type { BatchObject } from '@batchmill/contract';
+import { type BatchObject, progressUnit } from '@batchmill/contract';
 import {
   BatchFact,
   CancelFact,
+  countUnits,
   FailedFact,
   FinalFact,
   FinalizingFact,
@@ -37,6 +38,8 @@ export async function viewBatch(bucket: Bucket, tenant: string, id: string): Pro
     readFact(bucket, at.finalizing(tenant, id), FinalizingFact),
     listProgress(bucket, tenant, id),
   ]);
+  const unit = progressUnit(batch.endpoint);
+  if (unit !== null && plan !== null) view.progress = { unit, done: await countUnits(bucket, tenant, id) };
   if (plan !== null) {
     view.status = 'in_progress';
     view.in_progress_at = plan.in_progress_at;
@@ -80,10 +83,12 @@ export function accepted(batch: BatchFact): BatchObject {
     request_counts: { total: 0, completed: 0, failed: 0 },
     usage: null,
     metadata: batch.metadata,
+    progress: null,
   };
 }
 
 function ended(view: BatchObject, final: FinalFact): BatchObject {
+  const unit = progressUnit(view.endpoint);
   return {
     ...view,
     status: final.status,
@@ -94,6 +99,7 @@ function ended(view: BatchObject, final: FinalFact): BatchObject {
     cancelling_at: final.cancelling_at,
     request_counts: { total: final.total, completed: final.completed, failed: final.failed },
     usage: final.usage,
+    progress: unit === null ? null : { unit, done: final.units },
     output_file_id: final.output_file_id,
     error_file_id: final.error_file_id,
   };

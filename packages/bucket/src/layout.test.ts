@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isKey } from './keys.ts';
-import { idOfIndexKey, layout, type PartName, parsePart } from './layout.ts';
+import { idOfIndexKey, layout, type PartName, parsePart, parsePieces } from './layout.ts';
 
 const hex = (length: number) =>
   fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length });
@@ -15,6 +15,7 @@ const part: fc.Arbitrary<PartName> = fc.record({
   sequence: fc.integer({ min: 0, max: 999_999 }),
   completed: fc.nat(),
   failed: fc.nat(),
+  units: fc.nat(),
   last: fc.boolean(),
 });
 
@@ -27,6 +28,13 @@ test('the name of a part says what it was made from', () => {
       expect(parsePart(key)).toEqual(name);
       expect(key.startsWith(layout.batch.partsOfShard(who, id, name.shard))).toBe(true);
       expect(key.startsWith(layout.batch.parts(who, id))).toBe(true);
+      const { completed, failed, last, ...pieces } = name;
+      const piecesKey = layout.batch.piecesPart(who, id, pieces);
+      expect(isKey(piecesKey)).toBe(true);
+      expect(parsePieces(piecesKey)).toEqual(pieces);
+      expect(parsePart(piecesKey)).toBeNull();
+      expect(parsePieces(key)).toBeNull();
+      expect(piecesKey.startsWith(layout.batch.piecesOfShard(who, id, name.shard))).toBe(true);
     }),
   );
 });
@@ -49,6 +57,7 @@ test('what is no part is not taken for one', () => {
     sequence: 3,
     completed: 4,
     failed: 5,
+    units: 6,
     last: true,
   });
   expect(parsePart(good)).not.toBeNull();

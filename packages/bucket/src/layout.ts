@@ -63,9 +63,14 @@ export const layout = {
      * this part the shard is complete.
      */
     part: (tenant: string, id: string, part: PartName) =>
-      `batches/${tenant}/${id}/results/${number(part.shard)}.${part.at.toString(16).padStart(12, '0')}-${part.writer}-${String(part.sequence).padStart(6, '0')}.c${part.completed}.f${part.failed}${part.last ? '.last' : ''}.jsonl`,
+      `batches/${tenant}/${id}/results/${written(part)}.c${part.completed}.f${part.failed}.u${part.units}${part.last ? '.last' : ''}.jsonl`,
     parts: (tenant: string, id: string) => `batches/${tenant}/${id}/results/`,
     partsOfShard: (tenant: string, id: string, shard: number) => `batches/${tenant}/${id}/results/${number(shard)}.`,
+    /** Finished pieces (pages, chunks) of items of a shard that are not finished themselves: a crash repeats none of them. */
+    piecesPart: (tenant: string, id: string, part: PiecesName) =>
+      `batches/${tenant}/${id}/pieces/${written(part)}.u${part.units}.jsonl`,
+    pieces: (tenant: string, id: string) => `batches/${tenant}/${id}/pieces/`,
+    piecesOfShard: (tenant: string, id: string, shard: number) => `batches/${tenant}/${id}/pieces/${number(shard)}.`,
     /** Written by `POST …/cancel` → `cancelling`. */
     cancel: (tenant: string, id: string) => `batches/${tenant}/${id}/cancel.json`,
     /** All items are there, files are being put together → `finalizing`. */
@@ -81,34 +86,60 @@ export const layout = {
   keyPrefix: 'keys/',
 } as const;
 
-/** What the name of a results part says. */
-export interface PartName {
+/** Who wrote something of a shard, and when: objects of a shard sort by age, and no two are ever the same. */
+interface Written {
   shard: number;
-  /** Unix milliseconds at which it was written: parts of a shard sort by age. */
+  /** Unix milliseconds. */
   at: number;
   /** The worker's name for itself, 1 to 32 of `[a-z0-9]`: two workers that both got a shard never overwrite each other. */
   writer: string;
   sequence: number;
+}
+
+const written = ({ shard, at, writer, sequence }: Written) =>
+  `${number(shard)}.${at.toString(16).padStart(12, '0')}-${writer}-${String(sequence).padStart(6, '0')}`;
+const WRITTEN = String.raw`(\d{8})\.([0-9a-f]{12})-([a-z0-9]{1,32})-(\d{6})`;
+const readWritten = (m: RegExpExecArray): Written => ({
+  shard: Number(m[1]),
+  at: Number.parseInt(m[2] ?? '', 16),
+  writer: m[3] ?? '',
+  sequence: Number(m[4]),
+});
+
+/** What the name of a results part says. */
+export interface PartName extends Written {
   completed: number;
   failed: number;
+  /** Pages, or seconds of sound, of its items, as far as no pieces part counts them. */
+  units: number;
   last: boolean;
 }
 
-const PART = /\/results\/(\d{8})\.([0-9a-f]{12})-([a-z0-9]{1,32})-(\d{6})\.c(\d+)\.f(\d+)(\.last)?\.jsonl$/;
+/** What the name of a part of pieces says. */
+export interface PiecesName extends Written {
+  units: number;
+}
+
+const PART = new RegExp(String.raw`/results/${WRITTEN}\.c(\d+)\.f(\d+)\.u(\d+)(\.last)?\.jsonl$`);
+const PIECES = new RegExp(String.raw`/pieces/${WRITTEN}\.u(\d+)\.jsonl$`);
 
 /** Reads a part's key back, or `null` if it is none. Inverse of `layout.batch.part`. */
 export function parsePart(key: string): PartName | null {
   const m = PART.exec(key);
   if (m === null) return null;
   return {
-    shard: Number(m[1]),
-    at: Number.parseInt(m[2] ?? '', 16),
-    writer: m[3] ?? '',
-    sequence: Number(m[4]),
+    ...readWritten(m),
     completed: Number(m[5]),
     failed: Number(m[6]),
-    last: m[7] !== undefined,
+    units: Number(m[7]),
+    last: m[8] !== undefined,
   };
+}
+
+/** The same of a part of pieces. Inverse of `layout.batch.piecesPart`. */
+export function parsePieces(key: string): PiecesName | null {
+  const m = PIECES.exec(key);
+  return m === null ? null : { ...readWritten(m), units: Number(m[5]) };
 }
 
 /** The id at the end of an index key. */

@@ -11,6 +11,12 @@ export const ENDPOINTS = [
 export const Endpoint = z.enum(ENDPOINTS);
 export type Endpoint = z.infer<typeof Endpoint>;
 
+/** What progress inside items is counted in, for endpoints whose items may take long; `null` where items are enough. */
+export function progressUnit(endpoint: string): 'pages' | 'audio_seconds' | null {
+  if (endpoint === '/v1/ocr') return 'pages';
+  return endpoint.startsWith('/v1/audio/') ? 'audio_seconds' : null;
+}
+
 /** Up to 16 pairs; keys ≤ 64 characters, values ≤ 512. */
 export const Metadata = z
   .record(z.string().max(64), z.string().max(512))
@@ -98,6 +104,8 @@ export const BatchObject = z
     request_counts: z.object({ total: z.number().int(), completed: z.number().int(), failed: z.number().int() }),
     usage: Usage.nullable(),
     metadata: z.record(z.string(), z.string()).nullable(),
+    /** Extension: how far inside the items a batch of documents or recordings has come; `null` for others. */
+    progress: z.object({ unit: z.enum(['pages', 'audio_seconds']), done: z.number().int() }).nullable(),
   })
   .meta({ id: 'Batch' });
 export type BatchObject = z.infer<typeof BatchObject>;

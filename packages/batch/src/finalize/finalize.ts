@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto';
 import { type Bucket, layout } from '@batchmill/bucket';
-import { addUsage, NO_USAGE, newId } from '@batchmill/contract';
+import { addUsage, NO_USAGE, newId, progressUnit } from '@batchmill/contract';
 import { type ResultRecord, resultRecord } from '../results/record.ts';
 import {
   type BatchFact,
   CancelFact,
+  countUnits,
   FinalFact,
   FinalizingFact,
   type Outcome,
@@ -31,6 +32,7 @@ export async function finalize(bucket: Bucket, batch: BatchFact, plan: PlanFact,
     output_file_id: newId('file-'),
     error_file_id: newId('file-'),
     parts,
+    units: progressUnit(batch.endpoint) === null ? 0 : await countUnits(bucket, tenant, id),
   });
 
   const expires = batch.output_lifetime === null ? {} : { expiresAt: now() + batch.output_lifetime };
@@ -74,6 +76,7 @@ export async function finalize(bucket: Bucket, batch: BatchFact, plan: PlanFact,
       usage,
       output_file_id: outputFile?.id ?? null,
       error_file_id: errorFile?.id ?? null,
+      units: frozen.units,
     });
   } catch (error) {
     output.abort();

@@ -51,8 +51,8 @@ export class PartWriter {
     this.#at = at;
   }
 
-  /** Writes one part. `last`: with it every item of the shard has a result. */
-  async write(records: ResultRecord[], last: boolean): Promise<void> {
+  /** Writes one part. `last`: with it every item of the shard has a result. `units`: see `PartName`. */
+  async write(records: ResultRecord[], last: boolean, units = 0): Promise<void> {
     const { tenant, id, shard, writer } = this.#at;
     const completed = records.filter((r) => r.ok).length;
     const key = layout.batch.part(tenant, id, {
@@ -62,6 +62,7 @@ export class PartWriter {
       sequence: this.#sequence++,
       completed,
       failed: records.length - completed,
+      units: Math.round(units),
       last,
     });
     await this.#bucket.put(key, records.map(encodeRecord).join(''));
