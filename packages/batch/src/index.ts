@@ -1,4 +1,5 @@
 export { finalize, lineId } from './finalize/finalize.ts';
+export { type Line, splitLines } from './plan/lines.ts';
 export { PLAN_LIMITS, type PlanLimits } from './plan/plan.ts';
 export { type ReconcileDeps, reconcile, type Step } from './reconcile.ts';
 export { type BatchDeps, cancelBatch, createBatch, getBatch, isCancelled, listBatches } from './requests.ts';
