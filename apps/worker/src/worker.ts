@@ -1,10 +1,10 @@
-import { type Bucket, BucketUrlError, ObjectMissingError, ObjectTooLargeError, readS3Input } from '@batchmill/bucket';
+import { type Bucket, BucketUrlError, ObjectMissingError, openS3Input, sizeOfS3Input } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
 import { RequestError } from '@batchmill/contract';
 import { type Engine, startEngine } from '@batchmill/engine';
 import type { Queues } from '@batchmill/queue';
 import { createFilters, personalData } from '@batchmill/safety';
-import { createTasks } from '@batchmill/tasks';
+import { createTasks, type Source } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { startControl } from './control/control.ts';
 import { type InferWorker, startInfer } from './infer/infer.ts';
@@ -73,7 +73,7 @@ async function infers(options: WorkerOptions): Promise<InferWorker> {
       fetch: { allow: config.fetch.allow, allowHttp: config.fetch.http },
     }),
     filters: createFilters(mode === 'off' ? [] : [personalData({ mode, phoneRegion })]),
-    readObject: (tenant, url, maxBytes) => readAllowed(config.s3Inputs, tenant, url, maxBytes),
+    openObject: (tenant, url) => openAllowed(config.s3Inputs, tenant, url),
     log,
     itemTimeoutMs: config.worker.itemTimeoutMs,
     partIntervalMs: config.worker.partIntervalMs,
@@ -101,23 +101,18 @@ async function configuredEngine(options: WorkerOptions): Promise<() => Promise<E
     });
 }
 
-/** Reads an `s3://` object if a prefix of the tenant's allow-list, or of everybody's (`*`), covers it. */
-async function readAllowed(
-  allowed: Config['s3Inputs'],
-  tenant: string,
-  url: string,
-  maxBytes: number,
-): Promise<Uint8Array> {
+/** Opens an `s3://` object if a prefix of the tenant's allow-list, or of everybody's (`*`), covers it. */
+async function openAllowed(allowed: Config['s3Inputs'], tenant: string, url: string): Promise<Source> {
   const prefixes = [...(allowed[tenant] ?? []), ...(allowed['*'] ?? [])];
   if (!prefixes.some((prefix) => url.startsWith(prefix)))
     throw new RequestError(400, `'${url}' is outside the s3:// prefixes this account may read.`, {
       code: 'url_not_allowed',
     });
   try {
-    return await readS3Input(url, maxBytes);
+    const bytes = await sizeOfS3Input(url);
+    return { bytes, read: async () => (await openS3Input(url)).body };
   } catch (error) {
     if (error instanceof ObjectMissingError) throw new RequestError(400, error.message, { code: 'file_not_found' });
-    if (error instanceof ObjectTooLargeError) throw new RequestError(400, error.message, { code: 'file_too_large' });
     if (error instanceof BucketUrlError) throw new RequestError(400, error.message, { code: 'invalid_value' });
     throw error;
   }

@@ -83,8 +83,3 @@ export class ObjectMissingError extends Error {
 export class BucketUnavailableError extends Error {
   override readonly name = 'BucketUnavailableError';
 }
-
-/** An object has more bytes than the caller is ready to read. */
-export class ObjectTooLargeError extends Error {
-  override readonly name = 'ObjectTooLargeError';
-}

@@ -1,10 +1,9 @@
-import type { Bucket } from '@batchmill/bucket';
-import { RequestError } from '@batchmill/contract';
+import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
 import type { Engine } from '@batchmill/engine';
 import { getFile, readFile } from '@batchmill/files';
 import { LANES, type Queues } from '@batchmill/queue';
 import type { Filters } from '@batchmill/safety';
-import type { Task } from '@batchmill/tasks';
+import type { Source, Task } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { EngineHost } from './engine-host.ts';
 import { runShard } from './run-shard.ts';
@@ -19,8 +18,8 @@ export interface InferOptions {
   startEngine: () => Promise<Engine>;
   tasks: ReadonlyMap<string, Task>;
   filters: Filters;
-  /** Reads `s3://` objects for a tenant, inside its allow-list. */
-  readObject: (tenant: string, url: string, maxBytes: number) => Promise<Uint8Array>;
+  /** Opens an `s3://` object for a tenant, inside its allow-list. */
+  openObject: (tenant: string, url: string) => Promise<Source>;
   log: Logger;
   itemTimeoutMs: number;
   partIntervalMs: number;
@@ -54,6 +53,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
   const slots = new Slots(size + WAITING);
   // Enough items in preparation that there is always one to wait there.
   const turns = new Turns(2 * (size + WAITING));
+  const pieceTurns = new Turns(2 * (size + WAITING));
   const admit = new AbortController();
   const run = new AbortController();
   const deps = {
@@ -61,6 +61,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
     engine,
     slots,
     turns,
+    pieceTurns,
     stops: new Stops(bucket),
     tasks: options.tasks,
     filters: options.filters,
@@ -69,8 +70,8 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
     models: [model],
     log,
     reads: (tenant: string) => ({
-      readFile: (id: string, maxBytes: number) => readWhole(bucket, tenant, id, maxBytes),
-      readObject: (url: string, maxBytes: number) => options.readObject(tenant, url, maxBytes),
+      openFile: (id: string) => openFile(bucket, tenant, id),
+      openObject: (url: string) => options.openObject(tenant, url),
     }),
   };
   const trigger = (tenant: string, batchId: string, delayMs?: number) =>
@@ -119,16 +120,15 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
   };
 }
 
-async function readWhole(bucket: Bucket, tenant: string, id: string, maxBytes: number): Promise<Uint8Array | null> {
+async function openFile(bucket: Bucket, tenant: string, id: string): Promise<Source | null> {
   const file = await getFile(bucket, tenant, id);
   if (file === null) return null;
-  if (file.bytes > maxBytes)
-    throw new RequestError(400, `The file ${id} has ${file.bytes} bytes; at most ${maxBytes} are read for one item.`, {
-      code: 'file_too_large',
-    });
-  const stream = await readFile(bucket, tenant, id);
-  if (stream === null) return null;
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  return {
+    bytes: file.bytes,
+    read: async () => {
+      const stream = await readFile(bucket, tenant, id);
+      if (stream === null) throw new ObjectMissingError(`the file ${id} was deleted`);
+      return stream;
+    },
+  };
 }

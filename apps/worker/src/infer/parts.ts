@@ -17,6 +17,7 @@ export class Parts {
   readonly #timer: NodeJS.Timeout;
   #records: ResultRecord[] = [];
   #bytes = 0;
+  #units = 0;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(writer: PartWriter, intervalMs: number, log: Logger) {
@@ -25,8 +26,10 @@ export class Parts {
     this.#timer = setInterval(() => this.#flush(), intervalMs);
   }
 
-  add(record: ResultRecord): void {
+  /** `units`: pages or seconds of sound of the item that no pieces in the bucket count. */
+  add(record: ResultRecord, units: number): void {
     this.#records.push(record);
+    this.#units += units;
     this.#bytes += record.line.length;
     if (this.#bytes >= PART_BYTES) this.#flush();
   }
@@ -41,7 +44,7 @@ export class Parts {
     if (this.#records.length === 0 && !complete) return;
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#writer.write(this.#records, complete);
+        await this.#writer.write(this.#records, complete, this.#units);
         return;
       } catch (error) {
         if (attempt === LAST_TRIES) throw error;
@@ -55,12 +58,15 @@ export class Parts {
     this.#writing = this.#writing.then(async () => {
       const records = this.#records;
       if (records.length === 0) return;
+      const units = this.#units;
       this.#records = [];
       this.#bytes = 0;
+      this.#units = 0;
       try {
-        await this.#writer.write(records, false);
+        await this.#writer.write(records, false, units);
       } catch (error) {
         this.#records = [...records, ...this.#records];
+        this.#units += units;
         this.#log.warn({ err: error, records: records.length }, 'a part could not be written; it is kept');
       }
     });

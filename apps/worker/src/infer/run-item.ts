@@ -2,16 +2,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Item, lineId, type ResultRecord, resultRecord } from '@batchmill/batch';
 import { BucketUnavailableError } from '@batchmill/bucket';
 import { newId, RequestError, type Usage } from '@batchmill/contract';
-import { EngineError, type GenerateRequest, type Generation } from '@batchmill/engine';
+import { EngineError } from '@batchmill/engine';
 import { FilterError, type Filters } from '@batchmill/safety';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
+import { Clock } from './clock.ts';
 import type { EngineHost } from './engine-host.ts';
+import { ItemTimeout, itemContext } from './item-context.ts';
+import type { ItemPieces } from './pieces.ts';
 import type { Slots } from './slots.ts';
+import type { Turns } from './turns.ts';
 
 export interface ItemDeps {
   engine: EngineHost;
   slots: Slots;
+  /** Turns of pieces, as the shard's are of items. */
+  pieceTurns: Turns;
   tasks: ReadonlyMap<string, Task>;
   filters: Filters;
   itemTimeoutMs: number;
@@ -22,8 +28,8 @@ export interface ItemScope {
   tenant: string;
   batchId: string;
   /** Reads for the item's tenant; see `TaskContext`. */
-  readFile: TaskContext['readFile'];
-  readObject: TaskContext['readObject'];
+  openFile: TaskContext['openFile'];
+  openObject: TaskContext['openObject'];
   models: readonly string[];
   /** Fires when the item is not wanted any more, or the worker stops. */
   signal: AbortSignal;
@@ -34,13 +40,6 @@ export class ItemInterrupted extends Error {
   override readonly name = 'ItemInterrupted';
 }
 
-/** The item took longer than it may. */
-class ItemTimeout extends RequestError {
-  constructor(limitMs: number) {
-    super(504, `The item took longer than ${Math.round(limitMs / 1000)} s and was stopped.`, { code: 'item_timeout' });
-  }
-}
-
 /** Pauses before trying again what may pass: an overloaded engine, a bucket that is away. */
 const RETRY_PAUSES_MS = [200, 1_000, 5_000];
 
@@ -48,11 +47,10 @@ const RETRY_PAUSES_MS = [200, 1_000, 5_000];
  * Runs one item to its record: task, engine, filters, line. Whatever goes wrong with the item becomes its error line.
  * @throws ItemInterrupted when `scope.signal` fires first.
  */
-export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item): Promise<ResultRecord> {
-  // By hand, not AbortSignal.timeout and AbortSignal.any: those live on until the time is over, for a million items too.
+export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item, pieces: ItemPieces): Promise<ResultRecord> {
+  // By hand, not AbortSignal.any: that lives on until its sources are gone, for a million items too.
   const stop = new AbortController();
-  const onLimit = () => stop.abort(new ItemTimeout(deps.itemTimeoutMs));
-  const timer = setTimeout(onLimit, deps.itemTimeoutMs);
+  const clock = new Clock(deps.itemTimeoutMs, () => stop.abort(new ItemTimeout(deps.itemTimeoutMs)));
   const onInterrupt = () => stop.abort(new ItemInterrupted('interrupted', { cause: scope.signal.reason }));
   scope.signal.addEventListener('abort', onInterrupt, { once: true });
   if (scope.signal.aborted) onInterrupt();
@@ -69,14 +67,14 @@ export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item): Pro
       usage,
     );
   try {
-    const answer = await answerItem(deps, scope, item, stop.signal);
+    const answer = await answerItem(deps, scope, item, pieces, clock, stop.signal);
     return record(200, answer.body, answer.usage);
   } catch (error) {
     if (error instanceof ItemInterrupted) throw error;
     const refusal = explain(error, deps.log, scope.batchId, item.custom_id);
     return record(refusal.status, refusal.body(), null);
   } finally {
-    clearTimeout(timer);
+    clock.end();
     scope.signal.removeEventListener('abort', onInterrupt);
   }
 }
@@ -89,24 +87,17 @@ async function answerItem(
   deps: ItemDeps,
   scope: ItemScope,
   item: Item,
+  pieces: ItemPieces,
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<{ body: unknown; usage: Usage }> {
   const task = deps.tasks.get(item.url);
   if (task === undefined) throw new RequestError(404, `Unknown endpoint: ${item.url}`, { code: 'unknown_url' });
   for (let attempt = 0; ; attempt++) {
+    const context = itemContext(deps, scope, item, pieces, clock, signal);
     try {
-      const { capabilities } = deps.engine;
-      const draft = await task.run(item.body, {
-        tenant: scope.tenant,
-        models: scope.models,
-        image: capabilities.image,
-        audio: capabilities.audio,
-        generate: (request) => generate(deps, request, signal),
-        readFile: scope.readFile,
-        readObject: scope.readObject,
-        signal,
-      });
-      // Before anything of the answer is written anywhere.
+      const draft = await task.run(item.body, context);
+      // Before anything of the answer is written where somebody might read it.
       const judged = await deps.filters.judge(draft.segments, {
         tenant: scope.tenant,
         batchId: scope.batchId,
@@ -121,28 +112,9 @@ async function answerItem(
       deps.log.warn({ err: error, batch: scope.batchId, item: item.custom_id, attempt }, 'trying an item again');
       await sleep(pause, undefined, { signal }).catch(() => {});
       signal.throwIfAborted();
+    } finally {
+      await context.clear();
     }
-  }
-}
-
-/**
- * One engine call. If the engine dies under it, the call is tried once more with no other running beside it: what kills
- * the engine again then is the culprit and fails with `engine_crash`; the others were bystanders and get their answer.
- */
-async function generate(deps: ItemDeps, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
-  const call = () => deps.engine.generate(request, signal);
-  try {
-    return await deps.slots.run(call, signal);
-  } catch (error) {
-    if (!(error instanceof EngineError) || error.code !== 'engine_died') throw error;
-  }
-  try {
-    return await deps.slots.runAlone(call, signal);
-  } catch (error) {
-    if (!(error instanceof EngineError) || error.code !== 'engine_died') throw error;
-    throw new RequestError(500, 'The engine crashed on this item, twice. It was not tried again.', {
-      code: 'engine_crash',
-    });
   }
 }
 

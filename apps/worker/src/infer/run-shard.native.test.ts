@@ -83,6 +83,7 @@ function deps(over: Partial<ShardDeps> = {}): ShardDeps {
     engine: host,
     slots: new Slots(4),
     turns: new Turns(10),
+    pieceTurns: new Turns(10),
     stops: new Stops(bucket),
     tasks: createTasks(),
     filters: createFilters([]),
@@ -90,7 +91,7 @@ function deps(over: Partial<ShardDeps> = {}): ShardDeps {
     partIntervalMs: 60_000,
     models: ['tiny'],
     log,
-    reads: () => ({ readFile: async () => null, readObject: async () => new Uint8Array() }),
+    reads: () => ({ openFile: async () => null, openObject: async () => Promise.reject(new Error('no s3 here')) }),
     ...over,
   };
 }

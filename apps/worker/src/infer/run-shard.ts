@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { PartWriter, readFinished, readShard } from '@batchmill/batch';
+import { PartWriter, readFinished, readPieces, readShard } from '@batchmill/batch';
 import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
 import type { ShardJob } from '@batchmill/queue';
 import { Parts } from './parts.ts';
+import { Pieces } from './pieces.ts';
 import { type ItemDeps, ItemInterrupted, type ItemScope, runItem } from './run-item.ts';
 import type { Stops } from './stops.ts';
-import type { Turns } from './turns.ts';
+import { Turns } from './turns.ts';
 
 export interface ShardDeps extends ItemDeps {
   bucket: Bucket;
@@ -13,7 +14,7 @@ export interface ShardDeps extends ItemDeps {
   stops: Stops;
   partIntervalMs: number;
   /** What items may read, by tenant. */
-  reads(tenant: string): Pick<ItemScope, 'readFile' | 'readObject'>;
+  reads(tenant: string): Pick<ItemScope, 'openFile' | 'openObject'>;
   models: readonly string[];
 }
 
@@ -41,8 +42,10 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     throw error;
   }
   const todo = items.filter((item) => !finished.positions.has(item.position));
-  const writer = new PartWriter(bucket, { tenant, id: batchId, shard, writer: randomBytes(6).toString('hex') });
-  const parts = new Parts(writer, deps.partIntervalMs, deps.log);
+  const at = { tenant, id: batchId, shard, writer: randomBytes(6).toString('hex') };
+  const kept = await readPieces(bucket, at, finished.positions);
+  const pieces = new Pieces(bucket, at, kept, deps.partIntervalMs, deps.log);
+  const parts = new Parts(new PartWriter(bucket, at), deps.partIntervalMs, deps.log);
   const stopped = deps.stops.watch(tenant, batchId);
   const admit = AbortSignal.any([stopped.signal, stop.admit]);
   const scope: ItemScope = {
@@ -53,15 +56,21 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     signal: AbortSignal.any([stopped.signal, stop.run]),
   };
 
+  // Items in pieces take a turn with each piece, since one that takes hours must not hold the turn of another. So many are
+  // open that they keep the engine busy if each has one piece only.
+  const open = new Turns(deps.pieceTurns.limit);
   const runOne = async (item: (typeof todo)[number]): Promise<boolean> => {
     let done: () => void;
     try {
-      done = await deps.turns.take(batchId, admit);
+      const turns = deps.tasks.get(item.url)?.inPieces === true ? open : deps.turns;
+      done = await turns.take(batchId, admit);
     } catch {
       return false;
     }
     try {
-      parts.add(await runItem(deps, scope, item));
+      const own = pieces.of(item.position);
+      const record = await runItem(deps, scope, item, own);
+      parts.add(record, own.end());
       return true;
     } catch (error) {
       if (error instanceof ItemInterrupted) return false;
@@ -76,6 +85,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     complete = answered.every((yes) => yes);
   } finally {
     stopped.release();
+    await pieces.end();
     await parts.end(complete);
   }
 }

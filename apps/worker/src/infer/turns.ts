@@ -4,19 +4,19 @@
  * thousand; within a batch it is first come, first served.
  */
 export class Turns {
-  readonly #limit: number;
+  readonly limit: number;
   #taken = 0;
   /** Waiting items per batch; the batch whose turn is next comes first. */
   readonly #waiting = new Map<string, (() => void)[]>();
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   /** Waits for a turn; the function it gives hands the turn on. Rejects with the signal's reason. */
   take(batch: string, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    if (this.#taken < this.#limit) return Promise.resolve(this.#hand());
+    if (this.#taken < this.limit) return Promise.resolve(this.#hand());
     return new Promise((resolve, reject) => {
       const start = () => {
         signal.removeEventListener('abort', onAbort);

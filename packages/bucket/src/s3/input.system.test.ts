@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type S3Server, startS3 } from '../../../../test/servers/s3.ts';
 import { openBucket } from '../open.ts';
-import { BucketUnavailableError, ObjectMissingError, ObjectTooLargeError } from '../port.ts';
+import { BucketUnavailableError, ObjectMissingError } from '../port.ts';
 import { BucketUrlError } from '../url.ts';
-import { openS3Input, readS3Input } from './input.ts';
+import { openS3Input, sizeOfS3Input } from './input.ts';
 
 let server: S3Server;
 let base: string;
@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 test('an object is read whole, or from a place on with the size of the whole', async () => {
-  expect(Buffer.from(await readS3Input(`${base}/scans/page.txt`, 100)).toString()).toBe('the whole page');
+  expect(await sizeOfS3Input(`${base}/scans/page.txt`)).toBe(14);
   const { size, etag, body } = await openS3Input(`${base}/scans/page.txt`, { start: 10 });
   const parts: Uint8Array[] = [];
   for await (const part of body) parts.push(part);
@@ -31,11 +31,13 @@ test('an object is read whole, or from a place on with the size of the whole', a
   expect(etag).not.toBeNull();
 });
 
-test('what is too large, missing or no object is told apart', async () => {
-  await expect(readS3Input(`${base}/scans/page.txt`, 13)).rejects.toThrow(ObjectTooLargeError);
-  await expect(readS3Input(`${base}/scans/none.txt`, 13)).rejects.toThrow(ObjectMissingError);
-  await expect(readS3Input('s3://bucket-only', 13)).rejects.toThrow(BucketUrlError);
-  await expect(readS3Input('s3://no-such-bucket-here/key', 13)).rejects.toThrow(/ObjectMissing|no object|bucket/i);
+test('what is missing or no object is told apart', async () => {
+  for (const ask of [openS3Input, (url: string) => sizeOfS3Input(url)]) {
+    await expect(ask(`${base}/scans/none.txt`)).rejects.toThrow(ObjectMissingError);
+    await expect(ask('s3://bucket-only')).rejects.toThrow(BucketUrlError);
+  }
+  await expect(openS3Input('s3://no-such-bucket-here/key')).rejects.toThrow(/ObjectMissing|no object|bucket/i);
   await server.kill();
-  await expect(readS3Input(`${base}/scans/page.txt`, 100)).rejects.toThrow(BucketUnavailableError);
+  await expect(openS3Input(`${base}/scans/page.txt`)).rejects.toThrow(BucketUnavailableError);
+  await expect(sizeOfS3Input(`${base}/scans/page.txt`)).rejects.toThrow(BucketUnavailableError);
 });

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
-import { GetObjectCommand } from '@aws-sdk/client-s3';
-import { ObjectMissingError, ObjectTooLargeError } from '../port.ts';
+import { GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
+import { ObjectMissingError } from '../port.ts';
 import { BucketUrlError } from '../url.ts';
 import { makeClient } from './client.ts';
 import { codeOf, explain, statusOf } from './errors.ts';
@@ -28,11 +28,7 @@ export async function openS3Input(
   url: string,
   options: { start?: number; signal?: AbortSignal } = {},
 ): Promise<S3Input> {
-  const match = /^s3:\/\/([^/?#]+)\/(.+)$/s.exec(url);
-  const [, bucket = '', key = ''] = match ?? [];
-  if (match === null) throw new BucketUrlError(`'${url}' is not of the form s3://bucket/key.`);
-  const location = parseS3Url(new URL(`s3://${bucket}`), process.env);
-  const client = makeClient(location);
+  const { client, location, key } = locate(url);
   const { start = 0, signal } = options;
   try {
     const answer = await client.send(
@@ -45,9 +41,7 @@ export async function openS3Input(
     return { size: total, etag: answer.ETag ?? null, body: body(stream) };
   } catch (error) {
     client.destroy();
-    if (statusOf(error) === 404 && codeOf(error) !== 'NoSuchBucket')
-      throw new ObjectMissingError(`There is no object ${url}.`);
-    throw explain(error, location);
+    throw missing(error, url) ?? explain(error, location);
   }
 
   async function* body(stream: Readable): AsyncGenerator<Uint8Array> {
@@ -62,24 +56,33 @@ export async function openS3Input(
 }
 
 /**
- * Reads one such object whole.
- * @throws ObjectTooLargeError, before anything is downloaded, if it has more than `maxBytes`; and what `openS3Input` throws
+ * Size of one such object, in bytes, without reading it.
+ * @throws as `openS3Input`
  */
-export async function readS3Input(url: string, maxBytes: number): Promise<Uint8Array> {
-  const stop = new AbortController();
-  const { size, body } = await openS3Input(url, { signal: stop.signal });
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
+export async function sizeOfS3Input(url: string, signal?: AbortSignal): Promise<number> {
+  const { client, location, key } = locate(url);
   try {
-    if (size > maxBytes) throw new ObjectTooLargeError(`${url} has ${size} bytes; at most ${maxBytes} are read.`);
-    for await (const part of body) {
-      bytes += part.byteLength;
-      // A store may say less than it sends.
-      if (bytes > maxBytes) throw new ObjectTooLargeError(`${url} has more than ${maxBytes} bytes.`);
-      parts.push(part);
-    }
+    const answer = await client.send(
+      new HeadObjectCommand({ Bucket: location.bucket, Key: key }),
+      signal === undefined ? {} : { abortSignal: signal },
+    );
+    return answer.ContentLength ?? 0;
+  } catch (error) {
+    throw missing(error, url) ?? explain(error, location);
   } finally {
-    stop.abort();
+    client.destroy();
   }
-  return Buffer.concat(parts);
+}
+
+function locate(url: string) {
+  const match = /^s3:\/\/([^/?#]+)\/(.+)$/s.exec(url);
+  const [, bucket = '', key = ''] = match ?? [];
+  if (match === null) throw new BucketUrlError(`'${url}' is not of the form s3://bucket/key.`);
+  const location = parseS3Url(new URL(`s3://${bucket}`), process.env);
+  return { client: makeClient(location), location, key };
+}
+
+function missing(error: unknown, url: string): ObjectMissingError | null {
+  if (statusOf(error) !== 404 || codeOf(error) === 'NoSuchBucket') return null;
+  return new ObjectMissingError(`There is no object ${url}.`);
 }

@@ -58,6 +58,12 @@ export function checkSize(source: Source, name: string, maxBytes: number): void 
 async function readWhole(source: Source, name: string, maxBytes: number): Promise<Uint8Array> {
   checkSize(source, name, maxBytes);
   const chunks: Uint8Array[] = [];
-  for await (const chunk of await source.read()) chunks.push(chunk);
+  let bytes = 0;
+  for await (const chunk of await source.read()) {
+    bytes += chunk.byteLength;
+    // A store may say less than it sends.
+    checkSize({ ...source, bytes }, name, maxBytes);
+    chunks.push(chunk);
+  }
   return Buffer.concat(chunks);
 }

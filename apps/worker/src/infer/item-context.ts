@@ -1,0 +1,112 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Item, lineId } from '@batchmill/batch';
+import { RequestError } from '@batchmill/contract';
+import { EngineError, type GenerateRequest, type Generation } from '@batchmill/engine';
+import type { Piece, TaskContext } from '@batchmill/tasks';
+import { type Clock, within } from './clock.ts';
+import type { ItemPieces } from './pieces.ts';
+import type { ItemDeps, ItemScope } from './run-item.ts';
+
+/** The item, or a piece of it, took longer than it may. */
+export class ItemTimeout extends RequestError {
+  constructor(limitMs: number, what = 'item') {
+    super(504, `The ${what} took longer than ${Math.round(limitMs / 1000)} s and was stopped.`, {
+      code: 'item_timeout',
+    });
+  }
+}
+
+export interface ItemContext extends TaskContext {
+  /** Stops pieces that are still under way, removes what the item left on disk. To be called when it has ended, however. */
+  clear(): Promise<void>;
+}
+
+/** What a task sees of the worker while it does one item. `signal` fires when the item is to stop. */
+export function itemContext(
+  deps: ItemDeps,
+  scope: ItemScope,
+  item: Item,
+  pieces: ItemPieces,
+  clock: Clock,
+  outer: AbortSignal,
+): ItemContext {
+  const { capabilities } = deps.engine;
+  // When one piece fails the item, its others are not to go on.
+  const own = new AbortController();
+  const onOuter = () => own.abort(outer.reason);
+  outer.addEventListener('abort', onOuter, { once: true });
+  if (outer.aborted) onOuter();
+  const { signal } = own;
+  let folder: Promise<string> | null = null;
+  return {
+    tenant: scope.tenant,
+    models: scope.models,
+    image: capabilities.image,
+    audio: capabilities.audio,
+    generate: (request, ofPiece = signal) => generate(deps, request, ofPiece),
+    openFile: scope.openFile,
+    openObject: scope.openObject,
+    folder: () => (folder ??= mkdtemp(join(tmpdir(), 'batchmill-item-'))),
+    piece: async (name, piece) => {
+      const kept = readKept(pieces.get(name), piece);
+      if (kept !== null) return kept.value;
+      clock.hold();
+      try {
+        const done = await deps.pieceTurns.take(scope.batchId, signal);
+        try {
+          const tooLong = () => new ItemTimeout(deps.itemTimeoutMs, `piece '${name}'`);
+          const value = await within(deps.itemTimeoutMs, signal, tooLong, piece.work);
+          pieces.keep(name, value, piece.units(value));
+          return value;
+        } finally {
+          done();
+        }
+      } finally {
+        clock.release();
+      }
+    },
+    pieces: deps.pieceTurns.limit,
+    signal,
+    clear: async () => {
+      outer.removeEventListener('abort', onOuter);
+      own.abort(new Error('the item has ended'));
+      if (folder === null) return;
+      await rm(await folder, { recursive: true, force: true }).catch((error: unknown) => {
+        deps.log.warn({ err: error, item: lineId(scope.batchId, item.position) }, "an item's folder stays behind");
+      });
+    },
+  };
+}
+
+/** A kept value as the task reads it; `null` if there is none, or one that an older version wrote otherwise. */
+function readKept<T>(kept: unknown, piece: Piece<T>): { value: T } | null {
+  if (kept === undefined) return null;
+  try {
+    return { value: piece.read(kept) };
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * One engine call. If the engine dies under it, the call is tried once more with no other running beside it: what kills
+ * the engine again then is the culprit and fails with `engine_crash`; the others were bystanders and get their answer.
+ */
+async function generate(deps: ItemDeps, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+  const call = () => deps.engine.generate(request, signal);
+  try {
+    return await deps.slots.run(call, signal);
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'engine_died') throw error;
+  }
+  try {
+    return await deps.slots.runAlone(call, signal);
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'engine_died') throw error;
+    throw new RequestError(500, 'The engine crashed on this item, twice. It was not tried again.', {
+      code: 'engine_crash',
+    });
+  }
+}
