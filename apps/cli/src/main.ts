@@ -8,9 +8,11 @@ import { demoCommand } from './commands/demo.ts';
 import { engineCommand } from './commands/engine.ts';
 import { keysCommand } from './commands/keys.ts';
 import { modelsCommand } from './commands/models.ts';
+import { ocrCommand } from './commands/ocr.ts';
 import { runCommand } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
 import { submitCommand } from './commands/submit.ts';
+import { transcribeCommand } from './commands/transcribe.ts';
 import { CommandError } from './errors.ts';
 import { HomeInUseError } from './lock.ts';
 
@@ -23,6 +25,8 @@ for (const register of [
   demoCommand,
   runCommand,
   submitCommand,
+  ocrCommand,
+  transcribeCommand,
   batchCommands,
   keysCommand,
   engineCommand,

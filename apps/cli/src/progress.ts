@@ -1,10 +1,18 @@
 /** What people see while something takes long: one line redrawn on a terminal, a line now and then elsewhere. */
 export interface Progress {
-  update(message: string, done?: number, total?: number): void;
+  /** Without a `speed`, that of the last half minute is reckoned from `done`. */
+  update(message: string, done?: number, total?: number, speed?: Speed): void;
   /** Ends the line. */
   end(message?: string): void;
   /** Says something that should not be overlooked; the progress goes on below it. */
   warn(warning: string): void;
+}
+
+/** How fast something goes, where one who knows better than the count says so. */
+export interface Speed {
+  /** `412 pages, 8.3 pages/s`; `` if there is nothing to say. */
+  text: string;
+  secondsLeft: number | null;
 }
 
 const WIDTH = 28;
@@ -17,9 +25,9 @@ export function createProgress(out: NodeJS.WriteStream = process.stderr): Progre
   let drawn = false;
   let rate = new Rate();
   const progress: Progress = {
-    update: (message, done, total) => {
+    update: (message, done, total, speed) => {
       if (message !== lastMessage) rate = new Rate();
-      const line = render(message, done, total, done === undefined ? null : rate.add(done));
+      const line = render(message, done, total, done === undefined ? null : (speed ?? rate.add(done)));
       if (out.isTTY) {
         out.write(`\r\x1b[2K${line.slice(0, Math.max(20, (out.columns ?? 100) - 1))}`);
         drawn = true;
@@ -40,8 +48,8 @@ export function createProgress(out: NodeJS.WriteStream = process.stderr): Progre
   return progress;
 }
 
-/** `message  ███████░░░  70 %  700/1000  35/s  9 s left` with what is known of it. */
-export function render(message: string, done?: number, total?: number, perSecond: number | null = null): string {
+/** `message  ███████░░░  70 %  700/1000  35/s  9 s left` with what is known of it. `speed`: a number is counts per second. */
+export function render(message: string, done?: number, total?: number, speed: Speed | number | null = null): string {
   if (done === undefined || total === undefined || total === 0) return message;
   const share = Math.min(1, done / total);
   const full = Math.round(share * WIDTH);
@@ -51,11 +59,18 @@ export function render(message: string, done?: number, total?: number, perSecond
     `${Math.floor(share * 100)} %`,
     `${count(done)}/${count(total)}`,
   ];
-  if (perSecond !== null && perSecond > 0) {
-    parts.push(`${perSecond >= 10 ? count(Math.round(perSecond)) : perSecond.toFixed(1)}/s`);
-    if (done < total) parts.push(`${duration((total - done) / perSecond)} left`);
-  }
+  const { text, secondsLeft } = typeof speed === 'number' ? counted(speed, total - done) : (speed ?? UNKNOWN);
+  if (text !== '') parts.push(text);
+  if (secondsLeft !== null && done < total) parts.push(`${duration(secondsLeft)} left`);
   return parts.join('  ');
+}
+
+const UNKNOWN: Speed = { text: '', secondsLeft: null };
+
+function counted(perSecond: number, left: number): Speed {
+  if (!(perSecond > 0)) return UNKNOWN;
+  const text = `${perSecond >= 10 ? count(Math.round(perSecond)) : perSecond.toFixed(1)}/s`;
+  return { text, secondsLeft: left / perSecond };
 }
 
 /** `42 s`, `3 min 5 s`, `2 h 10 min`. */

@@ -15,22 +15,26 @@ export interface TemporaryServiceOptions {
   config?: Partial<Config>;
   /** `false`: no HTTP. */
   api?: boolean;
+  /** A folder that is there and stays, in which a later service goes on. Default: one of its own that is removed at the end. */
+  home?: string;
 }
 
 /**
  * Runs `work` with a whole service on a home folder of its own: what people have under `.batchmill` is not touched, and when
- * this returns, or a signal ends it, no process and no file is left. `listen` replaces what a signal does.
+ * this returns, or a signal ends it, no process and (unless `home` is given) no file is left. `listen` replaces what a signal does.
  */
 export async function withTemporaryService(
   options: TemporaryServiceOptions,
   work: (service: Service, config: Config, listen: (onSignal: () => void) => void) => Promise<void>,
 ): Promise<void> {
   const { name, progress } = options;
-  const home = await mkdtemp(join(tmpdir(), `batchmill-${name}-`));
+  const home = options.home ?? (await mkdtemp(join(tmpdir(), `batchmill-${name}-`)));
   // As root PostgreSQL runs as another user, who must get to its data in here; to the requests and answers nobody else may.
   await chmod(home, 0o711);
-  await mkdir(join(home, 'bucket'), { mode: 0o700 });
-  const remove = () => rm(home, { recursive: true, force: true, maxRetries: 5 });
+  await mkdir(join(home, 'bucket'), { mode: 0o700, recursive: true });
+  const remove = async () => {
+    if (options.home === undefined) await rm(home, { recursive: true, force: true, maxRetries: 5 });
+  };
   let service: Service | null = null;
   let unlisten = onStopSignal(() => {
     progress.end('Stopping …');
@@ -45,7 +49,7 @@ export async function withTemporaryService(
     service = await startService({
       config,
       log: createLogger(name),
-      keep: false,
+      keep: options.home !== undefined,
       onProgress: progress.update,
       onWarning: progress.warn,
       ...(options.api === undefined ? {} : { api: options.api }),

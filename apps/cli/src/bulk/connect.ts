@@ -1,0 +1,82 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadConfig } from '@batchmill/config';
+import { createKey } from '@batchmill/keys';
+import type OpenAI from 'openai';
+import { createClient, type ServerOptions } from '../client.ts';
+import { CommandError } from '../errors.ts';
+import type { Progress } from '../progress.ts';
+import { onStopSignal } from '../signals.ts';
+import { withTemporaryService } from '../temporary-service.ts';
+import { StoppedError } from './stop.ts';
+
+export interface Connection {
+  client: OpenAI;
+  /** URL of the service, or `null` if it is one of our own that ends with this process. */
+  service: string | null;
+  /** Aborts with a `StoppedError` on Ctrl-C and SIGTERM. */
+  stop: AbortSignal;
+}
+
+export interface ConnectOptions extends ServerOptions {
+  /** Where a service of our own keeps its data until the work is finished. */
+  folder: string;
+  /** An `s3://` prefix that a service of our own may read: the person has the credentials already. */
+  s3Prefix: string | null;
+  progress: Progress;
+}
+
+/** The URL of the service that these options name, or `null` for one of our own. */
+export function serviceOf(options: ServerOptions): string | null {
+  return options.url ?? (process.env.BATCHMILL_URL || null);
+}
+
+/**
+ * Runs `work` with a service: the one that `--url` or `BATCHMILL_URL` names, or one of our own. Its data stay in
+ * `folder/service` when something ends it early, so that it goes on there next time, and are deleted when `work` is done.
+ */
+export async function withService(
+  options: ConnectOptions,
+  work: (service: Connection) => Promise<void>,
+): Promise<void> {
+  const service = serviceOf(options);
+  const controller = new AbortController();
+  const onSignal = () => controller.abort(new StoppedError('Stopped.'));
+  if (service !== null) {
+    const unlisten = onStopSignal(onSignal);
+    try {
+      await work({ client: createClient({ ...options, url: service }), service, stop: controller.signal });
+    } finally {
+      unlisten();
+    }
+    return;
+  }
+  const home = join(options.folder, 'service');
+  await mkdir(home, { recursive: true });
+  process.env.LOG_LEVEL ??= 'error';
+  const { limits } = loadConfig();
+  await withTemporaryService(
+    {
+      name: 'bulk',
+      home,
+      progress: options.progress,
+      config: {
+        host: '127.0.0.1',
+        port: 0,
+        queueUrl: null,
+        bucketUrl: null,
+        // One batch, however large: nobody else is waiting.
+        limits: { ...limits, batchItems: 10_000_000, batchBytes: 64 * 2 ** 30 },
+        s3Inputs: options.s3Prefix === null ? {} : { '*': [options.s3Prefix] },
+      },
+    },
+    async ({ api, bucket }, _config, listen) => {
+      if (api === null) throw new CommandError('The API did not start.');
+      listen(onSignal);
+      // Other users of this machine can reach its port: what is in there is none of their business.
+      const { key } = await createKey(bucket, { tenant: 'default', name: 'bulk' });
+      await work({ client: createClient({ url: api.url, key }), service: null, stop: controller.signal });
+    },
+  );
+  await rm(home, { recursive: true, force: true, maxRetries: 5 });
+}

@@ -1,0 +1,96 @@
+import { readFile } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { z } from 'zod';
+import { type BulkOptions, runBulk } from '../bulk/bulk.ts';
+import { ocrJob } from '../bulk/ocr-job.ts';
+import { CommandError } from '../errors.ts';
+import { withServer } from './submit.ts';
+
+interface OcrOptions extends BulkOptions {
+  format: 'md' | 'json';
+  pages: boolean;
+  model: string;
+  annotate?: string;
+  annotatePrompt?: string;
+  select?: string;
+  textLayer?: string;
+  prompt?: string;
+  dpi?: number;
+  maxTokens?: number;
+}
+
+export function ocrCommand(program: Command): void {
+  withBulk(
+    program
+      .command('ocr')
+      .description('read documents and pictures: a folder, one file or an s3:// prefix, to Markdown or JSON')
+      .argument('<source>', 'a folder (with all below it), a file, or s3://bucket/prefix')
+      .addOption(new Option('--format <form>', 'Markdown, or the whole answer').choices(['md', 'json']).default('md'))
+      .option('--pages', 'a file for each page instead of each document', false)
+      .option('--annotate <schema.json>', 'also extract what this JSON schema describes from each document')
+      .option('--annotate-prompt <text>', 'how to extract it')
+      .option('--select <pages>', 'only these pages, counted from 0: 0-5,7')
+      .addOption(
+        new Option('--text-layer <use>', 'of PDF pages that carry their text').choices(['auto', 'ignore', 'only']),
+      )
+      .option('--prompt <text>', 'instruction to the model instead of the usual one')
+      .option('--dpi <n>', 'resolution pages are rendered at, 72 to 600', whole)
+      .option('--max-tokens <n>', 'most tokens written for one page', whole),
+  ).action(ocr);
+}
+
+/** Adds what `ocr` and `transcribe` share. */
+export function withBulk(command: Command): Command {
+  return withServer(command)
+    .requiredOption('-o, --out <folder>', 'where the results go; run again with the same folder, it goes on')
+    .option('--model <name>', 'as the service knows it', 'default')
+    .option('--window <time>', 'completion window: hours or days up to 7d', windowOf, '24h')
+    .option('--forget', 'begin a new batch even if one is under way for this folder', false)
+    .addHelpText(
+      'after',
+      '\nWithout --url and BATCHMILL_URL the whole service runs inside this process, with the model that MODEL and MMPROJ name.',
+    );
+}
+
+async function ocr(source: string, options: OcrOptions): Promise<void> {
+  const { annotate, ...rest } = options;
+  if (options.annotatePrompt !== undefined && annotate === undefined)
+    throw new CommandError('--annotate-prompt needs --annotate with a JSON schema.');
+  const job = ocrJob({
+    ...rest,
+    ...(annotate === undefined ? {} : { schema: await readSchema(annotate) }),
+    ...(options.annotatePrompt === undefined ? {} : { annotationPrompt: options.annotatePrompt }),
+  });
+  await runBulk(job, source, options);
+}
+
+/** A JSON schema from a file, and a name for it. @throws CommandError */
+async function readSchema(path: string): Promise<{ name: string; schema: Record<string, unknown> }> {
+  const text = await readFile(path, 'utf8').catch((error: Error) => {
+    throw new CommandError(`The schema cannot be read: ${error.message}`);
+  });
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new CommandError(`'${path}' is no JSON: ${error instanceof Error ? error.message : error}`);
+  }
+  const schema = z.record(z.string(), z.unknown()).safeParse(parsed);
+  if (!schema.success) throw new CommandError(`'${path}' must hold a JSON schema, which is an object.`);
+  const name =
+    basename(path, extname(path))
+      .replace(/[^\w-]/g, '_')
+      .slice(0, 64) || 'annotation';
+  return { name, schema: schema.data };
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(text);
+}
+
+function windowOf(text: string): string {
+  if (!/^[1-9]\d{0,3}[hd]$/.test(text)) throw new InvalidArgumentError('It must be hours or days, like 24h or 3d.');
+  return text;
+}
