@@ -23,6 +23,7 @@ const ErrorAnswer = z.object({ error: z.object({ message: z.string(), code: z.st
 
 /** A whole document of 5,000 pages is one line. */
 const MAX_LINE_BYTES = 512 * 2 ** 20;
+const IN_THE_WAY: ReadonlySet<string> = new Set(['ENOTDIR', 'EISDIR', 'EEXIST', 'ENOTEMPTY', 'ENAMETOOLONG']);
 
 /**
  * Writes what a batch made of each of its sources and notes in the state how each came out. May be repeated, and does the
@@ -63,18 +64,26 @@ async function* linesOf(client: OpenAI, fileId: string): AsyncGenerator<ResultLi
 
 /** Writes the outputs of one source and notes how it came out. */
 async function settle(source: SourceState, line: ResultLine, job: Job, out: string): Promise<void> {
-  if (source.sent === undefined) return;
+  const { sent } = source;
+  if (sent === undefined) return;
   const { files, problems } = outputsOf(line, job);
   const before = source.result?.outputs ?? [];
-  if (files.length === 0) {
-    source.result = { ...source.sent, failed: true, outputs: before, problems };
-    return;
+  const fail = (why: Problem[]) => {
+    source.result = { ...sent, failed: true, outputs: before, problems: why };
+  };
+  if (files.length === 0) return fail(problems);
+  try {
+    for (const { suffix, content } of files) await replaceFile(join(out, source.name + suffix), content);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    // A disk that is full, or a folder that may not be written, stops it all; a name in the way is one source's bad luck.
+    if (!(error instanceof Error) || !IN_THE_WAY.has(code)) throw error;
+    return fail([{ code: 'output_not_written', message: `Its output cannot be written: ${error.message}` }]);
   }
   const outputs = files.map(({ suffix }) => source.name + suffix);
-  for (const { suffix, content } of files) await replaceFile(join(out, source.name + suffix), content);
   // What an earlier run made of it and this one did not, such as pages that are no more.
   for (const old of before) if (!outputs.includes(old)) await rm(join(out, old), { force: true });
-  source.result = { ...source.sent, failed: false, outputs, problems };
+  source.result = { ...sent, failed: false, outputs, problems };
 }
 
 function outputsOf(line: ResultLine, job: Job): Outputs {
@@ -87,7 +96,13 @@ function outputsOf(line: ResultLine, job: Job): Outputs {
       problems: [{ code: error?.code ?? null, message: error?.message ?? `The service answered ${status}.` }],
     };
   }
-  return job.outputsOf(body);
+  try {
+    return job.outputsOf(body);
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    const message = 'The answer of the service is not what this version understands.';
+    return { files: [], problems: [{ code: 'unexpected_answer', message }] };
+  }
 }
 
 function neverRun(error: ResultLine['error']): Problem {

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type BulkOptions, runBulk } from '../bulk/bulk.ts';
 import { ocrJob } from '../bulk/ocr-job.ts';
 import { CommandError } from '../errors.ts';
-import { withServer } from './submit.ts';
+import { withBulk } from './bulk.ts';
 
 interface OcrOptions extends BulkOptions {
   format: 'md' | 'json';
@@ -38,19 +38,6 @@ export function ocrCommand(program: Command): void {
       .option('--dpi <n>', 'resolution pages are rendered at, 72 to 600', whole)
       .option('--max-tokens <n>', 'most tokens written for one page', whole),
   ).action(ocr);
-}
-
-/** Adds what `ocr` and `transcribe` share. */
-export function withBulk(command: Command): Command {
-  return withServer(command)
-    .requiredOption('-o, --out <folder>', 'where the results go; run again with the same folder, it goes on')
-    .option('--model <name>', 'as the service knows it', 'default')
-    .option('--window <time>', 'completion window: hours or days up to 7d', windowOf, '24h')
-    .option('--forget', 'begin a new batch even if one is under way for this folder', false)
-    .addHelpText(
-      'after',
-      '\nWithout --url and BATCHMILL_URL the whole service runs inside this process, with the model that MODEL and MMPROJ name.',
-    );
 }
 
 async function ocr(source: string, options: OcrOptions): Promise<void> {
@@ -88,9 +75,4 @@ async function readSchema(path: string): Promise<{ name: string; schema: Record<
 function whole(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
   return Number(text);
-}
-
-function windowOf(text: string): string {
-  if (!/^[1-9]\d{0,3}[hd]$/.test(text)) throw new InvalidArgumentError('It must be hours or days, like 24h or 3d.');
-  return text;
 }

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type BulkOptions, runBulk } from '../bulk/bulk.ts';
 import { FORMATS, type TranscriptFormat, transcriptionJob } from '../bulk/transcription-job.ts';
-import { withBulk } from './ocr.ts';
+import { withBulk } from './bulk.ts';
 
 interface TranscribeOptions extends BulkOptions {
   format: TranscriptFormat;
