@@ -1,3 +1,6 @@
+import { createLimit } from '../limit.ts';
+import { runDecoder } from './decoders.ts';
+
 export interface ChunkOptions {
   /** No chunk is longer. */
   maxChunkSeconds: number;
@@ -30,8 +33,38 @@ export interface RecordingInfo {
   speechSeconds: number;
 }
 
-/** Cuts a recording in silence. */
-export async function* speechChunks(_path: string, _options: ChunkOptions): AsyncGenerator<SpeechChunk, RecordingInfo> {
-  yield* [];
-  throw new Error('speechChunks is being written');
+/** Recordings under way at once. One alone feeds many slots; each holds a process. */
+const RECORDINGS = 4;
+const limit = createLimit(RECORDINGS);
+
+/**
+ * Finds the speech of a recording, in any format that FFmpeg reads, video too, and cuts it into chunks, in silence wherever
+ * there is any. Chunks come in the order of their ends, those of two channels mixed; none is longer than
+ * `maxChunkSeconds`, no two of a channel overlap, and all speech is in one of them. Silence of more than 2 s between is in none.
+ * The same file gives the same chunks. Works in a process of its own, which waits while nobody asks for the next chunk,
+ * so that hours of sound take no more memory than minutes; when more than a few recordings are under way, the next
+ * waits for its turn.
+ * @returns what is known of the recording at its end; no chunks if nobody speaks.
+ * @throws RequestError 400 `unsupported_audio`, `no_audio`, `invalid_audio` or `audio_too_long` (perhaps only after
+ *   chunks: some files do not say how long they are). If `signal` aborts, its reason is thrown.
+ */
+export async function* speechChunks(path: string, options: ChunkOptions): AsyncGenerator<SpeechChunk, RecordingInfo> {
+  const { signal, ...wanted } = options;
+  const turn = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<void>();
+  const giveUp = () => turn.reject(signal.reason);
+  signal.addEventListener('abort', giveUp, { once: true });
+  void limit(async () => {
+    turn.resolve();
+    await over.promise;
+  });
+  try {
+    signal.throwIfAborted();
+    await turn.promise;
+    const { seconds, channels, speechSeconds } = yield* runDecoder({ want: 'chunks', path, ...wanted }, signal);
+    return { seconds, channels, speechSeconds };
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+    over.resolve();
+  }
 }

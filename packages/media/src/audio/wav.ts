@@ -16,6 +16,9 @@ interface Format {
   bits: number;
 }
 
+/** Sample rate of what the engine hears, in Hz. */
+export const ENGINE_RATE = 16_000;
+
 const PCM = 1;
 const FLOAT = 3;
 const EXTENSIBLE = 0xfffe;

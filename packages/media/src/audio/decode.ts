@@ -1,0 +1,287 @@
+import { RequestError } from '@batchmill/contract';
+import {
+  AV_CHANNEL_LAYOUT_MONO,
+  AV_CHANNEL_LAYOUT_STEREO,
+  AV_CHANNEL_ORDER_UNSPEC,
+  AV_LOG_QUIET,
+  AV_NOPTS_VALUE,
+  AV_SAMPLE_FMT_S16,
+  AVDISCARD_ALL,
+  AVERROR_DECODER_NOT_FOUND,
+  AVMEDIA_TYPE_AUDIO,
+  type AVSampleFormat,
+} from 'node-av/constants';
+import {
+  Codec,
+  CodecContext,
+  Dictionary,
+  FFmpegError,
+  FormatContext,
+  Frame,
+  Log,
+  Packet,
+  PosixError,
+  SoftwareResampleContext,
+} from 'node-av/lib';
+import { badAudio, ENGINE_RATE } from './wav.ts';
+
+export interface DecodeOptions {
+  /** `mix`: all channels mixed down to one. `split`: the first two apart, if there are two. */
+  channels: 'mix' | 'split';
+  /** Longest recording taken. */
+  maxSeconds: number;
+}
+
+export interface Decoded {
+  seconds: number;
+  /** Channels of the recording itself. */
+  channels: number;
+}
+
+/**
+ * FFmpeg's formats that hold sound in themselves. Every other is refused, above all those that name further files or
+ * addresses to open: hls, dash, concat, sdp, rtsp, imf, image sequences.
+ */
+const FORMATS =
+  `aa aac ac3 act ac4 aiff amr amrnb amrwb ape asf au avi caf dsf dts dtshd dv eac3 flac flv gsm gxf iff loas
+  matroska mlp mov mp3 mpc mpc8 mpeg mpegts mxf nsv nut ogg oma qcp rm rso shn sox tak truehd tta voc vqf w64 wav wtv wv
+  xwma`.split(/\s+/);
+
+/** Formats that do not say how long they last: FFmpeg guesses it by the size, and may be far off. */
+const GUESSED = /^(mp3|aac|ac3|eac3|amr|amrnb|amrwb|dts|mpeg|mpegts|loas|gsm)$/;
+
+/** A gap in the time stamps is filled with silence from 100 ms on; above an hour it is no gap but a broken clock. */
+const [MIN_GAP, MAX_GAP] = [0.1, 3_600];
+/** Bytes this process may take; a recording that wants more was made to. */
+const MAX_MEMORY = 2 ** 30;
+
+Log.setLevel(AV_LOG_QUIET);
+/** What is no fault of the file's. */
+const DISK_ERRORS = new Set<number>(
+  [PosixError.ENOENT, PosixError.EACCES, PosixError.EIO, PosixError.EMFILE].map((e) => FFmpegError.AVERROR(e)),
+);
+const audioDecoders = Codec.getCodecList().filter((c) => c.isDecoder() && c.type === AVMEDIA_TYPE_AUDIO);
+
+/**
+ * Decodes the first audio stream (the best, if the file marks one) of a file in any container that FFmpeg reads, video
+ * files too, as 16 kHz 16-bit samples: one array per channel in each block, valid until the next is asked for. Samples lie
+ * where the file's time stamps put them. Damaged frames are left out, as players do. No other file and no address
+ * is opened, whatever the file says. Hostile input may crash the process: run it in one of its own.
+ * @throws RequestError 400 `unsupported_audio` (format or codec), `no_audio` (no audio stream), `invalid_audio`
+ *   (damaged), `audio_too_long`.
+ */
+export function* decode(path: string, { channels, maxSeconds }: DecodeOptions): Generator<Int16Array[], Decoded> {
+  using input = new Input(path, maxSeconds);
+  const output = new Output(channels, maxSeconds);
+  using frame = new Frame();
+  frame.alloc();
+  try {
+    for (let more = true; more; ) {
+      more = input.feed();
+      while (input.codec.receiveFrameSync(frame) >= 0) {
+        if (frame.nbSamples > 0) yield* output.push(frame, input.codec.sampleFormat, input.secondsOf(frame.pts));
+        frame.unref();
+      }
+    }
+    yield* output.flush();
+  } finally {
+    output.close();
+  }
+  if (output.channels === 0) throw badAudio('The recording holds no sound that can be decoded.');
+  return { seconds: output.seconds, channels: output.channels };
+}
+
+/** An open file, its audio stream and decoder. */
+class Input {
+  readonly codec = new CodecContext();
+  readonly #format = new FormatContext();
+  readonly #packet = new Packet();
+  readonly #stream: number;
+  readonly #start: number;
+  readonly #tick: number;
+  #packets = 0;
+
+  constructor(path: string, maxSeconds: number) {
+    const format = this.#format;
+    const options = Dictionary.fromObject({
+      protocol_whitelist: 'file',
+      format_whitelist: FORMATS.join(),
+      codec_whitelist: audioDecoders.map((c) => c.name).join(),
+    });
+    const opened = format.openInputSync(`file:${path}`, null, options);
+    options.free();
+    if (DISK_ERRORS.has(opened)) throw new Error(`${path}: ${FFmpegError.strerror(opened)}`);
+    if (opened < 0)
+      throw unsupported('The recording is of a format that FFmpeg does not know, or it is damaged at its beginning.');
+    format.findStreamInfoSync();
+    const found = format.findBestStream(AVMEDIA_TYPE_AUDIO, -1, -1, true);
+    const stream = format.streams[found.streamIndex];
+    const seconds = Number(format.duration) / 1e6;
+    try {
+      if (found.streamIndex === AVERROR_DECODER_NOT_FOUND)
+        throw unsupported('The recording is in a codec that cannot be decoded.');
+      if (stream === undefined || found.decoder === null)
+        throw new RequestError(400, 'The file holds no sound.', { code: 'no_audio' });
+      // Before hours of work, not after. Containers round.
+      if (!GUESSED.test(format.iformat?.name ?? '') && seconds > maxSeconds * 1.01 + 1) throw tooLong(maxSeconds);
+      for (const other of format.streams) if (other.index !== found.streamIndex) other.discard = AVDISCARD_ALL;
+      this.codec.allocContext3(found.decoder);
+      this.codec.parametersToContext(stream.codecpar);
+      this.codec.pktTimebase = stream.timeBase;
+      this.codec.threadCount = 1;
+      if (this.codec.open2Sync(found.decoder) < 0)
+        throw unsupported(`The recording's codec (${found.decoder.name}) cannot be decoded as it is used here.`);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+    this.#stream = found.streamIndex;
+    this.#tick = stream.timeBase.num / stream.timeBase.den;
+    this.#start = format.startTime === AV_NOPTS_VALUE ? 0 : Number(format.startTime) / 1e6;
+    this.#packet.alloc();
+  }
+
+  /** Gives the decoder its next packet. False when the file has ended and the decoder was told so. */
+  feed(): boolean {
+    const packet = this.#packet;
+    for (;;) {
+      if (++this.#packets % 1_000 === 0 && process.memoryUsage.rss() > MAX_MEMORY)
+        throw badAudio('The recording takes too much memory to decode; it may be damaged.');
+      if (this.#format.readFrameSync(packet) < 0) {
+        this.codec.sendPacketSync(null);
+        return false;
+      }
+      const ours = packet.streamIndex === this.#stream;
+      // What the decoder cannot use is left out.
+      if (ours) this.codec.sendPacketSync(packet);
+      packet.unref();
+      if (ours) return true;
+    }
+  }
+
+  /** A time stamp as seconds since the file's beginning, or `null` if it is none. */
+  secondsOf(pts: bigint): number | null {
+    return pts === AV_NOPTS_VALUE ? null : Number(pts) * this.#tick - this.#start;
+  }
+
+  [Symbol.dispose](): void {
+    this.codec.freeContext();
+    this.#packet.free();
+    this.#format.closeInputSync();
+  }
+}
+
+/** Resamples frames and lays them at their time. */
+class Output {
+  /** Of the recording; 0 before the first frame. */
+  channels = 0;
+  readonly #wanted: 'mix' | 'split';
+  readonly #maxSamples: number;
+  readonly #maxSeconds: number;
+  #resampler: { key: string; context: SoftwareResampleContext } | null = null;
+  #channelsOut = 1;
+  #samples = 0;
+  /** Added to time stamps, which may begin anew or be broken. */
+  #shift = 0;
+  #buffer = Buffer.alloc(0);
+
+  constructor(wanted: 'mix' | 'split', maxSeconds: number) {
+    this.#wanted = wanted;
+    this.#maxSeconds = maxSeconds;
+    // A millisecond is for the rounding of the resampler.
+    this.#maxSamples = Math.floor((maxSeconds + 0.001) * ENGINE_RATE);
+  }
+
+  get seconds(): number {
+    return this.#samples / ENGINE_RATE;
+  }
+
+  *push(frame: Frame, format: AVSampleFormat, time: number | null): Generator<Int16Array[]> {
+    if (this.channels === 0) {
+      this.channels = frame.channels;
+      this.#channelsOut = this.#wanted === 'split' && frame.channels >= 2 ? 2 : 1;
+    }
+    // A stream may change midway (joined files).
+    const key = `${frame.sampleRate} ${format} ${frame.channels} ${frame.channelLayout.mask}`;
+    if (this.#resampler?.key !== key) {
+      yield* this.flush();
+      this.close();
+      this.#resampler = { key, context: this.#resamplerFor(frame, format) };
+    }
+    if (time !== null) yield* this.#silenceUntil(time);
+    const { context } = this.#resampler;
+    yield* this.#convert(context, frame.extendedData, frame.nbSamples);
+  }
+
+  /** What the resampler still holds. */
+  *flush(): Generator<Int16Array[]> {
+    if (this.#resampler !== null) yield* this.#convert(this.#resampler.context, null, 0);
+  }
+
+  close(): void {
+    this.#resampler?.context.free();
+    this.#resampler = null;
+  }
+
+  *#silenceUntil(time: number): Generator<Int16Array[]> {
+    const gap = time + this.#shift - this.seconds;
+    if (Math.abs(gap) < MIN_GAP) return;
+    if (gap < 0 || gap > MAX_GAP) {
+      this.#shift -= gap;
+      return;
+    }
+    for (let left = Math.round(gap * ENGINE_RATE); left > 0; ) {
+      const n = Math.min(left, ENGINE_RATE);
+      left -= n;
+      yield this.#counted(Array.from({ length: this.#channelsOut }, () => new Int16Array(n)));
+    }
+  }
+
+  *#convert(context: SoftwareResampleContext, data: Buffer[] | null, samples: number): Generator<Int16Array[]> {
+    const room = context.getOutSamples(samples) + 32;
+    const bytes = room * 2 * this.#channelsOut;
+    if (this.#buffer.length < bytes) this.#buffer = Buffer.alloc(bytes);
+    const n = context.convertSync([this.#buffer], room, data, samples);
+    if (n < 0) throw badAudio('The recording cannot be brought to 16 kHz; it may be damaged.');
+    if (n === 0) return;
+    const all = new Int16Array(this.#buffer.buffer, this.#buffer.byteOffset, n * this.#channelsOut);
+    yield this.#counted(this.#channelsOut === 1 ? [all] : [everySecond(all, 0), everySecond(all, 1)]);
+  }
+
+  #counted(block: Int16Array[]): Int16Array[] {
+    this.#samples += block[0]?.length ?? 0;
+    if (this.#samples > this.#maxSamples) throw tooLong(this.#maxSeconds);
+    return block;
+  }
+
+  #resamplerFor(frame: Frame, format: AVSampleFormat): SoftwareResampleContext {
+    const { channels, channelLayout, sampleRate } = frame;
+    const context = new SoftwareResampleContext();
+    const layout = this.#channelsOut === 2 ? AV_CHANNEL_LAYOUT_STEREO : AV_CHANNEL_LAYOUT_MONO;
+    let result = context.allocSetOpts2(layout, AV_SAMPLE_FMT_S16, ENGINE_RATE, channelLayout, format, sampleRate);
+    // FFmpeg mixes by the places of the loudspeakers, if the file says them; else by the mean.
+    if (result >= 0 && this.#channelsOut === 1 && channels > 1 && channelLayout.order === AV_CHANNEL_ORDER_UNSPEC)
+      result = context.setMatrix(new Array<number>(channels).fill(1 / channels), channels);
+    if (result >= 0 && this.#channelsOut === 2 && channels >= 2) {
+      const take = (channel: number) => Array.from({ length: channels }, (_, i) => (i === channel ? 1 : 0));
+      result = context.setMatrix([...take(0), ...take(1)], channels);
+    }
+    if (result < 0 || context.init() < 0) {
+      context.free();
+      throw unsupported(`The recording's sound (${channels} channels of ${sampleRate} Hz) cannot be resampled.`);
+    }
+    return context;
+  }
+}
+
+function everySecond(samples: Int16Array, first: number): Int16Array {
+  const out = new Int16Array(samples.length / 2);
+  for (let i = 0; i < out.length; i++) out[i] = samples[2 * i + first] ?? 0;
+  return out;
+}
+
+const unsupported = (message: string) => new RequestError(400, message, { code: 'unsupported_audio' });
+const tooLong = (maxSeconds: number) =>
+  new RequestError(400, `The recording is longer than ${maxSeconds} s; cut it into shorter ones.`, {
+    code: 'audio_too_long',
+  });

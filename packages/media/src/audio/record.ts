@@ -1,0 +1,74 @@
+import { decode } from './decode.ts';
+import type { Head, Job } from './recording-messages.ts';
+import { SpeechCutter } from './speech-cutter.ts';
+import { ENGINE_RATE, encodeWav } from './wav.ts';
+
+interface Part {
+  head: Head;
+  data?: Uint8Array;
+}
+
+/**
+ * Does one job: everything that is to be sent, in order. Between chunks there is a `working` per second of sound.
+ * @throws RequestError as `decode`.
+ */
+export function* record(job: Job): Generator<Part, void> {
+  yield* job.want === 'whole' ? whole(job) : chunks(job);
+}
+
+function* whole({ path, maxSeconds }: Job & { want: 'whole' }): Generator<Part, void> {
+  const pieces: Int16Array[] = [];
+  const sound = decode(path, { channels: 'mix', maxSeconds });
+  for (;;) {
+    const { done, value } = sound.next();
+    if (done === true) {
+      yield { head: end(value, 0), data: encodeWav(pieces, ENGINE_RATE) };
+      return;
+    }
+    for (const samples of value) pieces.push(samples.slice());
+    yield { head: { is: 'working' } };
+  }
+}
+
+function* chunks(job: Job & { want: 'chunks' }): Generator<Part, void> {
+  using channels = new DisposableStack();
+  const cutters: { cutter: SpeechCutter; chunks: number }[] = [];
+  let speech = 0;
+  const parts = function* (channel: number, samples: Int16Array | null): Generator<Part> {
+    cutters[channel] ??= { cutter: channels.use(new SpeechCutter(job.maxChunkSeconds)), chunks: 0 };
+    const to = cutters[channel];
+    for (const chunk of samples === null ? to.cutter.flush() : to.cutter.push(samples)) {
+      const start = chunk.start / ENGINE_RATE;
+      const speechSeconds = chunk.speech / ENGINE_RATE;
+      speech += speechSeconds;
+      const head: Head = {
+        is: 'chunk',
+        index: to.chunks++,
+        channel,
+        start,
+        end: chunk.end / ENGINE_RATE,
+        speechSeconds,
+      };
+      yield { head, data: encodeWav([chunk.samples], ENGINE_RATE) };
+    }
+  };
+  const sound = decode(job.path, job);
+  for (;;) {
+    const { done, value } = sound.next();
+    if (done === true) {
+      for (const channel of cutters.keys()) yield* parts(channel, null);
+      yield { head: end(value, speech) };
+      return;
+    }
+    for (const [channel, samples] of value.entries()) yield* parts(channel, samples);
+    yield { head: { is: 'working' } };
+  }
+}
+
+const end = ({ seconds, channels }: { seconds: number; channels: number }, speechSeconds: number): Head => ({
+  is: 'end',
+  seconds,
+  channels,
+  speechSeconds,
+  memory: process.memoryUsage.rss(),
+});
