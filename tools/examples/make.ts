@@ -1,6 +1,6 @@
 /**
  * Makes the example inputs: `examples/media/receipt.png`, `examples/media/spoken.wav` and `examples/mixed.jsonl`, which has
- * both inside. What it makes is committed; run it again only to change the examples.
+ * both inside; `examples/ocr` and `examples/audio` for the bulk commands. What it makes is committed; run it again only to change the examples.
  *
  * Needs `espeak-ng`, `sox` and a monospaced font: `apt-get install espeak-ng sox fonts-dejavu-core`.
  */
@@ -11,6 +11,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
+import { makeDocuments } from './documents.ts';
+import { makeRecordings } from './recordings.ts';
 
 const run = promisify(execFile);
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
@@ -118,3 +120,5 @@ await mkdir(join(EXAMPLES, 'media'), { recursive: true });
 await writeFile(join(EXAMPLES, 'media', 'receipt.png'), png);
 await writeFile(join(EXAMPLES, 'media', 'spoken.wav'), wav);
 await writeFile(join(EXAMPLES, 'mixed.jsonl'), `${lines.join('\n')}\n`);
+await makeDocuments(join(EXAMPLES, 'ocr'));
+await makeRecordings(join(EXAMPLES, 'audio'));
