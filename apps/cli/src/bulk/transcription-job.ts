@@ -14,6 +14,8 @@ export interface TranscriptionJobOptions {
   /** Who is on the left and on the right channel. */
   labels?: [string, string];
   prompt?: string;
+  /** Most tokens written for one stretch of speech. */
+  maxTokens?: number;
 }
 
 /** What FFmpeg reads and people have: sound, and videos with sound. */
@@ -56,6 +58,7 @@ export function transcriptionJob(options: TranscriptionJobOptions): Job {
       ...given('language', options.language),
       ...given('channel_labels', options.labels),
       ...given('prompt', options.prompt),
+      ...given('max_tokens', options.maxTokens),
     },
     sourceOf: (at) => ('fileId' in at ? { file_id: at.fileId } : { url: at.url }),
     form: format,

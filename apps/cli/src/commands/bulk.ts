@@ -18,3 +18,9 @@ function windowOf(text: string): string {
   if (!/^[1-9]\d{0,3}[hd]$/.test(text)) throw new InvalidArgumentError('It must be hours or days, like 24h or 3d.');
   return text;
 }
+
+/** Parses an option that is a whole number. */
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(text);
+}

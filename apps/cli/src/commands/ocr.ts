@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { type BulkOptions, runBulk } from '../bulk/bulk.ts';
 import { ocrJob } from '../bulk/ocr-job.ts';
 import { CommandError } from '../errors.ts';
-import { withBulk } from './bulk.ts';
+import { wholeNumber, withBulk } from './bulk.ts';
 
 interface OcrOptions extends BulkOptions {
   format: 'md' | 'json';
@@ -35,8 +35,8 @@ export function ocrCommand(program: Command): void {
         new Option('--text-layer <use>', 'of PDF pages that carry their text').choices(['auto', 'ignore', 'only']),
       )
       .option('--prompt <text>', 'instruction to the model instead of the usual one')
-      .option('--dpi <n>', 'resolution pages are rendered at, 72 to 600', whole)
-      .option('--max-tokens <n>', 'most tokens written for one page', whole),
+      .option('--dpi <n>', 'resolution pages are rendered at, 72 to 600', wholeNumber)
+      .option('--max-tokens <n>', 'most tokens written for one page', wholeNumber),
   ).action(ocr);
 }
 
@@ -70,9 +70,4 @@ async function readSchema(path: string): Promise<{ name: string; schema: Record<
       .replace(/[^\w-]/g, '_')
       .slice(0, 64) || 'annotation';
   return { name, schema: schema.data };
-}
-
-function whole(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
-  return Number(text);
 }

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type BulkOptions, runBulk } from '../bulk/bulk.ts';
 import { FORMATS, type TranscriptFormat, transcriptionJob } from '../bulk/transcription-job.ts';
-import { withBulk } from './bulk.ts';
+import { wholeNumber, withBulk } from './bulk.ts';
 
 interface TranscribeOptions extends BulkOptions {
   format: TranscriptFormat;
@@ -10,6 +10,7 @@ interface TranscribeOptions extends BulkOptions {
   language?: string;
   labels?: [string, string];
   prompt?: string;
+  maxTokens?: number;
 }
 
 export function transcribeCommand(program: Command): void {
@@ -26,7 +27,8 @@ export function transcribeCommand(program: Command): void {
       .option('--language <code>', 'what is spoken: en, de, …')
       .option('--labels <left,right>', 'two-channel recordings: who is on which channel', labelsOf)
       .option('--translate', 'into English', false)
-      .option('--prompt <text>', 'names and words to expect'),
+      .option('--prompt <text>', 'names and words to expect')
+      .option('--max-tokens <n>', 'most tokens written for one stretch of speech', wholeNumber),
   ).action(async (source: string, options: TranscribeOptions) => {
     await runBulk(transcriptionJob(options), source, options);
   });
