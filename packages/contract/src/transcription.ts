@@ -57,8 +57,8 @@ export interface TranscriptionSegment {
   /** Always empty: token ids of this model mean nothing elsewhere. */
   tokens: number[];
   temperature: number;
-  /** Mean natural logarithm of the probability of what was written; of the whole chunk. */
-  avg_logprob: number;
+  /** Mean natural logarithm of the probability of each token written, over the whole chunk; null without text. */
+  avg_logprob: number | null;
   /** Size of the chunk's text over its size when compressed: above 2.4, it repeats itself. */
   compression_ratio: number;
   /** Share of the chunk in which no voice was found. */
