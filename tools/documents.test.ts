@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const DOCUMENTS = globSync(['*.md', 'docs/*.md', 'examples/*.md'], { cwd: ROOT });
+const DOCUMENTS = globSync(['*.md', 'docs/**/*.md', 'examples/*.md'], { cwd: ROOT });
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
 /** The anchors GitHub makes of headings. */
