@@ -19,6 +19,8 @@ const HOLD = 10;
 /** Frames (4 s) looked at before and after: nobody speaks that long without a gap between two words. */
 const REACH = 200;
 const SILENCE = -100;
+/** dB; below, there are only the traces that codecs leave in silence. */
+const QUIETEST = -72;
 
 const lib = await fvad();
 
@@ -75,7 +77,7 @@ export class VoiceDetector {
   #answer(background: (frame: { before: number; whole: boolean }) => number): Heard {
     const frame = this.#waiting.shift();
     if (frame === undefined) throw new Error('no frame is waiting');
-    this.#soft = frame.level > background(frame) + ABOVE ? 0 : this.#soft + 1;
+    this.#soft = frame.level > Math.max(background(frame) + ABOVE, QUIETEST) ? 0 : this.#soft + 1;
     return { speech: frame.voice && this.#soft < HOLD, level: frame.level };
   }
 }

@@ -20,10 +20,11 @@ const DECODERS: Record<string, () => NodeJS.ReadWriteStream & Readable> = {
 };
 
 /**
- * Reads a body whole, undoing its content encoding. Memory stays below `maxBytes` plus one chunk: a compressed bomb is
- * stopped while it unfolds. The body is destroyed in any case.
+ * A body piece by piece, its content encoding undone. Stops after `maxBytes`, so that a compressed bomb ends while it
+ * unfolds. The body is destroyed in any case.
+ * @throws TooManyBytesError, UnknownEncodingError.
  */
-export async function readBody(body: Readable, encoding: string, maxBytes: number): Promise<Uint8Array> {
+export async function* decodedBody(body: Readable, encoding: string, maxBytes: number): AsyncGenerator<Uint8Array> {
   let source = body;
   const name = encoding.trim().toLowerCase();
   if (name !== '' && name !== 'identity') {
@@ -36,13 +37,11 @@ export async function readBody(body: Readable, encoding: string, maxBytes: numbe
     pipeline(body, decoder, () => {});
     source = decoder;
   }
-  const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;
     // Leaving the loop destroys the source.
     if (bytes > maxBytes) throw new TooManyBytesError();
-    chunks.push(chunk);
+    yield chunk;
   }
-  return Buffer.concat(chunks, bytes);
 }

@@ -1,11 +1,12 @@
 import { lookup } from 'node:dns/promises';
+import { open, rm } from 'node:fs/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RequestError } from '@batchmill/contract';
 import { Agent, request } from 'undici';
 import { deadline } from '../deadline.ts';
 import { type Allow, isAllowedAddress, isAllowedHost, parseAllow } from './address.ts';
-import { readBody, TooManyBytesError, UnknownEncodingError } from './body.ts';
+import { decodedBody, TooManyBytesError, UnknownEncodingError } from './body.ts';
 
 export interface FetchOptions {
   /** Bound of the body, after decompression. */
@@ -47,6 +48,66 @@ const systemResolver = async (host: string) =>
  *   If `options.signal` aborts, its reason is thrown.
  */
 export async function fetchUrl(url: string, options: FetchOptions): Promise<Fetched> {
+  const { value, ...from } = await readUrl(url, options, collect);
+  return { bytes: value, ...from };
+}
+
+async function collect(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of body) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+export interface Saved extends Pick<Fetched, 'contentType' | 'finalUrl'> {
+  /** Size of the file. */
+  bytes: number;
+}
+
+/**
+ * Fetches a URL that a stranger wrote into a file, which is made or written over, in memory for no more than a piece of it.
+ * The file is gone if that fails.
+ * @throws RequestError as `fetchUrl`; the error of the disk as it is.
+ */
+export async function saveUrl(url: string, file: string, options: FetchOptions): Promise<Saved> {
+  try {
+    const { value, ...from } = await readUrl(url, options, (body) => writeFile(file, body));
+    return { bytes: value, ...from };
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error instanceof DiskError ? error.cause : error;
+  }
+}
+
+/** An error of ours while the body was coming in, not one of the source's. */
+class DiskError extends Error {}
+const ofDisk = (error: unknown): never => {
+  throw new DiskError('the file cannot be written', { cause: error });
+};
+
+/** Each attempt begins the file anew. */
+async function writeFile(path: string, body: AsyncIterable<Uint8Array>): Promise<number> {
+  const file = await open(path, 'w').catch(ofDisk);
+  try {
+    let bytes = 0;
+    for await (const piece of body) {
+      await file.writeFile(piece).catch(ofDisk);
+      bytes += piece.length;
+    }
+    return bytes;
+  } finally {
+    await file.close().catch(ofDisk);
+  }
+}
+
+/** What is done with a body. */
+type Sink<T> = (body: AsyncIterable<Uint8Array>) => Promise<T>;
+
+interface Read<T> {
+  value: T;
+  contentType: string;
+}
+
+async function readUrl<T>(url: string, options: FetchOptions, sink: Sink<T>): Promise<Read<T> & { finalUrl: string }> {
   const allow = parseAllow(options.allow ?? []);
   let target = checkUrl(url, null, allow, options);
   const time = deadline(options.timeoutMs, options.signal);
@@ -58,8 +119,8 @@ export async function fetchUrl(url: string, options: FetchOptions): Promise<Fetc
   });
   try {
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-      const answer = await getWithRetries(target, agent, time.signal, options.maxBytes);
-      if ('bytes' in answer) return { ...answer, finalUrl: target.href };
+      const answer = await getWithRetries(target, agent, time.signal, options.maxBytes, sink);
+      if (!('location' in answer)) return { ...answer, finalUrl: target.href };
       target = checkUrl(answer.location, target, allow, options);
     }
     throw failed(target, `redirects more than ${MAX_REDIRECTS} times`);
@@ -73,14 +134,20 @@ export async function fetchUrl(url: string, options: FetchOptions): Promise<Fetc
   }
 }
 
-type Answer = { bytes: Uint8Array; contentType: string } | { location: string };
+type Answer<T> = Read<T> | { location: string };
 
-async function getWithRetries(url: URL, agent: Agent, signal: AbortSignal, maxBytes: number): Promise<Answer> {
+async function getWithRetries<T>(
+  url: URL,
+  agent: Agent,
+  signal: AbortSignal,
+  maxBytes: number,
+  sink: Sink<T>,
+): Promise<Answer<T>> {
   for (let attempt = 0; ; attempt++) {
     try {
-      return await get(url, agent, signal, maxBytes);
+      return await get(url, agent, signal, maxBytes, sink);
     } catch (error) {
-      if (error instanceof RequestError || signal.aborted) throw error;
+      if (error instanceof RequestError || error instanceof DiskError || signal.aborted) throw error;
       const wait = RETRY_MS[attempt];
       if (!(error instanceof MayPass)) throw failed(url, reasonOf(error), error);
       if (wait === undefined) throw failed(url, error.message, error);
@@ -92,7 +159,13 @@ async function getWithRetries(url: URL, agent: Agent, signal: AbortSignal, maxBy
 /** A failure of the source that another attempt may not meet. */
 class MayPass extends Error {}
 
-async function get(url: URL, agent: Agent, signal: AbortSignal, maxBytes: number): Promise<Answer> {
+async function get<T>(
+  url: URL,
+  agent: Agent,
+  signal: AbortSignal,
+  maxBytes: number,
+  sink: Sink<T>,
+): Promise<Answer<T>> {
   const response = await request(url, {
     dispatcher: agent,
     signal,
@@ -116,8 +189,8 @@ async function get(url: URL, agent: Agent, signal: AbortSignal, maxBytes: number
     throw tooLarge(url, maxBytes);
   }
   try {
-    const bytes = await readBody(body, header('content-encoding'), maxBytes);
-    return { bytes, contentType: header('content-type') };
+    const value = await sink(decodedBody(body, header('content-encoding'), maxBytes));
+    return { value, contentType: header('content-type') };
   } catch (error) {
     if (error instanceof TooManyBytesError) throw tooLarge(url, maxBytes);
     if (error instanceof UnknownEncodingError)
@@ -182,15 +255,15 @@ function refusal(error: unknown): RequestError | null {
   return null;
 }
 
+const BROKE_OFF = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH']);
+
 const TRANSIENT = new Set([
-  'ECONNRESET',
+  ...BROKE_OFF,
   'ECONNREFUSED',
   'ETIMEDOUT',
-  'EPIPE',
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
-  'UND_ERR_SOCKET',
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
@@ -207,7 +280,7 @@ function reasonOf(error: unknown): string {
   const code = codeOf(error);
   if (code === 'ENOTFOUND') return 'has no address (unknown host)';
   if (code === 'ECONNREFUSED') return 'refuses the connection';
-  if (code === 'ECONNRESET' || code === 'UND_ERR_SOCKET' || code === 'EPIPE') return 'broke the connection';
+  if (BROKE_OFF.has(code)) return 'broke the connection';
   if (/CERT|SSL|TLS/.test(code)) return `has a certificate that is not trusted (${code})`;
   return `cannot be fetched${code === '' ? '' : ` (${code})`}`;
 }
