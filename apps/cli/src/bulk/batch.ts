@@ -26,7 +26,7 @@ const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'expired', 'c
 const LOOK_EVERY_MS = 1_000;
 /** So long the service may be away before this gives up watching. The batch is not touched by that. */
 const AWAY_MS = 15 * 60_000;
-/** Days the results stay at the service, in case somebody wants to look at them there. */
+/** So long the results stay at the service, in case somebody wants to look at them there. */
 const RESULT_SECONDS = 30 * 86_400;
 
 /**
@@ -49,9 +49,8 @@ export async function submitBatch(
       metadata: options.metadata,
       output_expires_after: { anchor: 'created_at', seconds: RESULT_SECONDS },
     },
-    // Repeated after an answer that got lost, it would be a second batch.
+    // Repeated or broken off, it might leave a batch that nobody knows of.
     maxRetries: 0,
-    signal,
   });
   return Batch.parse(created).id;
 }

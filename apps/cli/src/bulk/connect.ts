@@ -42,10 +42,19 @@ export async function withService(
   const service = serviceOf(options);
   const controller = new AbortController();
   const onSignal = () => controller.abort(new StoppedError('Stopped.'));
+  const stoppable = async (connection: Connection) => {
+    try {
+      await work(connection);
+    } catch (error) {
+      // Whatever it was in the middle of when it was stopped.
+      controller.signal.throwIfAborted();
+      throw error;
+    }
+  };
   if (service !== null) {
     const unlisten = onStopSignal(onSignal);
     try {
-      await work({ client: createClient({ ...options, url: service }), service, stop: controller.signal });
+      await stoppable({ client: createClient({ ...options, url: service }), service, stop: controller.signal });
     } finally {
       unlisten();
     }
@@ -75,7 +84,7 @@ export async function withService(
       listen(onSignal);
       // Other users of this machine can reach its port: what is in there is none of their business.
       const { key } = await createKey(bucket, { tenant: 'default', name: 'bulk' });
-      await work({ client: createClient({ url: api.url, key }), service: null, stop: controller.signal });
+      await stoppable({ client: createClient({ url: api.url, key }), service: null, stop: controller.signal });
     },
   );
   await rm(home, { recursive: true, force: true, maxRetries: 5 });
