@@ -15,6 +15,8 @@ const WHAT_TO_DO: Readonly<Record<string, string>> = {
   model_not_found: 'The service holds another model. Leave --model out to take whatever it holds.',
   batch_cancelled: 'Run the same command again to send what was cancelled.',
   batch_expired: 'Run the same command again, with a longer --window, to send what was not done.',
+  too_many_tasks:
+    'The service takes fewer items in a batch. Whoever runs it raises MAX_BATCH_ITEMS; or work on one folder at a time, each with an --out of its own.',
   encrypted_document: 'Save the encrypted documents without a password.',
 };
 
