@@ -1,4 +1,7 @@
-"""Batches of one kind each: pictures of one size, recordings of about one length, or plain text."""
+"""Batches of one kind each: pictures of one size, recordings of about one length, or plain text.
+
+`seen` says whether media are drawn and spoken, for the encoders; without it only what they are to say of them is made,
+which is much cheaper and enough to train the text model."""
 
 from __future__ import annotations
 
@@ -14,10 +17,11 @@ from .audio_input import RATE, log_mel, tokens_of
 from .chat import Example, example
 from .config import VisionConfig
 from .data import instructions, pictures, speech
-from .image_input import target_size
 from .vocabulary import Vocabulary
 
 Kind = Literal["image", "audio", "text"]
+# Where the character that a token begins with stands among the media; -1 for nowhere.
+Places = list[int]
 
 
 @dataclass
@@ -27,17 +31,23 @@ class Batch:
     targets: Tensor  # long [B, T], the next token; -100 where it is not the answer's
     is_media: Tensor  # bool [B, T]
     span: Tensor  # long [B, T], 1 at the tokens of a picture
+    here: Tensor  # long [B, T], where among the tokens that stands which a token of the answer says; -1: nowhere
+    there: Tensor  # long [B, T], the same of the token after it
+    grid: tuple[int, int] = (0, 0)  # columns and rows of a picture's tokens
     pixels: Tensor | None = None  # float [B, 3, H, W]
+    centres: Tensor | None = None  # long [B, patches, THIRDS]
+    covers: Tensor | None = None  # long [B, patches]
     cells: Tensor | None = None  # long [B, tokens, SLOTS]
     mel: Tensor | None = None  # float [B, frames, mel]
     phonemes: Tensor | None = None  # long [B, tokens]
     ended: Tensor | None = None  # long [B, tokens]
 
 
-def collate(kind: Kind, examples: list[Example]) -> Batch:
+def collate(kind: Kind, examples: list[Example], places: list[Places] | None = None) -> Batch:
     B, T = len(examples), max(len(e.ids) for e in examples) - 1
     ids, targets = torch.zeros(B, T, dtype=torch.long), torch.full((B, T), -100)
     is_media, span = torch.zeros(B, T, dtype=torch.bool), torch.zeros(B, T, dtype=torch.long)
+    here, there = torch.full((B, T), -1), torch.full((B, T), -1)
     for i, e in enumerate(examples):
         n = len(e.ids) - 1
         ids[i, :n] = torch.tensor(e.ids[:-1])
@@ -45,43 +55,75 @@ def collate(kind: Kind, examples: list[Example]) -> Batch:
         is_media[i, e.start : e.start + e.media] = True
         if e.image:
             span[i, e.start : e.start + e.media] = 1
-    return Batch(kind, ids, targets, is_media, span)
+        if places is not None:
+            for token, place in enumerate(places[i], e.answer_from):
+                if place >= 0:
+                    there[i, token - 1] = e.start + place
+                    if token < n:
+                        here[i, token] = e.start + place
+    return Batch(kind, ids, targets, is_media, span, here, there)
+
+
+def token_places(v: Vocabulary, text: str, place_of: dict[int, int]) -> Places:
+    """For each token of `text`, the place of its first character that is no space."""
+    out, at = [], 0
+    for piece in (v.tokens[i] for i in v.encode(text)):
+        first = at + (1 if len(piece) > 1 and piece[0] == "▁" else 0)
+        out.append(place_of.get(first, -1))
+        at += len(piece)
+    return out
 
 
 class Maker:
     """Makes training batches from a seed. A clip is spoken once and heard `reuse` times, each time with another noise:
     speaking costs more than a training step."""
 
-    POOL, REUSE = 1500, 3
+    POOL, REUSE = 3000, 6
 
-    def __init__(self, vocabulary: Vocabulary, vision: VisionConfig, seed: int) -> None:
-        self.v, self.vision, self.rng = vocabulary, vision, random.Random(seed)
+    def __init__(self, vocabulary: Vocabulary, vision: VisionConfig, seed: int, seen: bool) -> None:
+        self.v, self.vision, self.rng, self.seen = vocabulary, vision, random.Random(seed), seen
         self._pool: list[speech.Clip] = []
 
     def _media_first(self) -> bool:
-        return self.rng.random() < 0.8
+        return self.rng.random() < 0.85
+
+    def _prompt(self, prompts: tuple[str, ...]) -> str:
+        # The first is what Batchmill's own tasks ask.
+        return prompts[0] if self.rng.random() < 0.5 else self.rng.choice(prompts)
 
     def text(self, size: int) -> Batch:
         drawn = [instructions.exercise(self.rng) for _ in range(size)]
         return collate("text", [example(self.v, e.prompt, e.answer) for e in drawn])
 
     def image(self, size: int, level: pictures.Level) -> Batch:
-        shape = pictures.size_for(self.rng, level)
-        drawn = [pictures.draw(self.rng, shape, level) for _ in range(size)]
-        width, height = target_size(*shape, self.vision)
-        tokens = width * height // self.vision.cell**2
-        prompts = [self.rng.choice(instructions.READ) for _ in drawn]
+        shape, stretched = pictures.size_for(self.rng, level), self.rng.random() < 0.75
+        canvas = pictures.fit(shape, self.vision, stretched).canvas
+        grid = canvas[0] // self.vision.cell, canvas[1] // self.vision.cell
+        make = pictures.draw if self.seen else pictures.lay_out
+        drawn = [make(self.rng, shape, level) for _ in range(size)]
+        tokens = grid[0] * grid[1]
+        told = [pictures.labels(d.boxes, shape, self.vision, stretched) for d in drawn]
         batch = collate(
             "image",
             [
-                example(self.v, p, d.text, tokens, "image", self._media_first())
-                for p, d in zip(prompts, drawn, strict=True)
+                example(self.v, self._prompt(instructions.READ), d.text, tokens, "image", self._media_first())
+                for d in drawn
             ],
+            [token_places(self.v, d.text, self._character_places(d.text, d.boxes, shape, stretched)) for d in drawn],
         )
-        arrays = np.stack([pictures.pixels(d, self.vision) for d in drawn])
-        batch.pixels = torch.from_numpy(arrays).permute(0, 3, 1, 2).float() / 255
-        batch.cells = torch.from_numpy(np.stack([pictures.cell_labels(d, self.vision) for d in drawn])).long()
+        batch.grid = grid
+        batch.cells = torch.from_numpy(np.stack([pictures.cells_of(c, self.vision) for c, _ in told])).long()
+        if self.seen:
+            arrays = np.stack([pictures.pixels(d, self.vision, stretched) for d in drawn])
+            batch.pixels = torch.from_numpy(arrays).permute(0, 3, 1, 2).float() / 255
+            batch.centres = torch.from_numpy(np.stack([c for c, _ in told])).flatten(1, 2).long()
+            batch.covers = torch.from_numpy(np.stack([c for _, c in told])).flatten(1).long()
         return batch
+
+    def _character_places(self, text: str, boxes: list, shape: tuple[int, int], stretched: bool) -> dict[int, int]:
+        # Boxes have no line breaks.
+        printed = [i for i, c in enumerate(text) if c != "\n"]
+        return dict(zip(printed, pictures.places_of(boxes, shape, self.vision, stretched), strict=True))
 
     def _clips(self, count: int, most_words: int) -> list[speech.Clip]:
         fresh = count if len(self._pool) < 4 * count else -(-count // self.REUSE)
@@ -91,10 +133,6 @@ class Maker:
         if len(self._pool) > self.POOL:
             self._pool = self._pool[-self.POOL :]
         return clips
-
-    def forget_clips(self) -> None:
-        """When the curriculum moves on, so that no short clips are drawn again for long."""
-        self._pool = []
 
     def audio(self, size: int, most_words: int, batches: int = 4) -> list[Batch]:
         """Several at once, sorted by length so that little is padding."""
@@ -107,16 +145,17 @@ class Maker:
         # Shorter ones are followed by silence: a recording may well be.
         longest = max(len(c.samples) for c in clips) + self.rng.randint(0, RATE // 5)
         tokens = tokens_of(longest)
-        prompts = [self.rng.choice(instructions.LISTEN) for _ in clips]
         batch = collate(
             "audio",
             [
-                example(self.v, p, c.text, tokens, "audio", self._media_first())
-                for p, c in zip(prompts, clips, strict=True)
+                example(self.v, self._prompt(instructions.LISTEN), c.text, tokens, "audio", self._media_first())
+                for c in clips
             ],
+            [token_places(self.v, c.text, dict(c.ends)) for c in clips],
         )
-        mels = [log_mel(speech.with_noise(self.rng, np.pad(c.samples, (0, longest - len(c.samples))))) for c in clips]
-        batch.mel = torch.from_numpy(np.stack(mels))
+        if self.seen:
+            heard = [speech.with_noise(self.rng, np.pad(c.samples, (0, longest - len(c.samples)))) for c in clips]
+            batch.mel = torch.from_numpy(np.stack([log_mel(h) for h in heard]))
         batch.phonemes = torch.zeros(len(clips), tokens, dtype=torch.long)
         batch.ended = torch.zeros(len(clips), tokens, dtype=torch.long)
         for i, c in enumerate(clips):

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-
-from .curriculum import Curriculum
-from .model import DemoModel
-from .vocabulary import Vocabulary
 
 
 class Average:
@@ -31,12 +26,11 @@ class Average:
 
 def save(
     path: Path,
-    model: DemoModel,
+    model: nn.Module,
     average: Average,
     optimizer: torch.optim.Optimizer,
     step: int,
     seconds: float,
-    curriculum: Curriculum,
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
@@ -46,7 +40,6 @@ def save(
         "optimizer": optimizer.state_dict(),
         "step": step,
         "seconds": seconds,
-        "curriculum": asdict(curriculum),
     }
     torch.save(content, part)
     os.replace(part, path)
@@ -56,9 +49,6 @@ def load(path: Path) -> dict:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def averaged_model(path: Path, vocabulary: Vocabulary) -> DemoModel:
-    """The model of a checkpoint, with its averaged weights."""
-    model = DemoModel(len(vocabulary))
-    state: dict[str, Tensor] = load(path)["average"]
-    model.load_state_dict(state)
-    return model.eval()
+def averaged(path: Path) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint: what is exported, and what joining starts from."""
+    return load(path)["average"]

@@ -168,19 +168,19 @@ class AudioConfig:
 
 
 def demo_text(n_vocab: int) -> TextConfig:
-    layers, shared = 6, 2
+    layers, shared = 8, 2
     return TextConfig(
         n_vocab=n_vocab,
         n_embd=192,
         n_layer=layers,
         n_head=[4] * layers,
-        n_head_kv=[1] * layers,
+        n_head_kv=[2] * layers,
         n_ff=[384] * (layers - shared) + [768] * shared,  # double width where K/V are shared, as in E2B
         swa=[True, False] * (layers // 2),
         hd_full=64,
-        hd_swa=32,
+        hd_swa=64,
         n_rot_full=64,
-        n_rot_swa=32,
+        n_rot_swa=64,
         n_shared=shared,
         ple=16,
     )
@@ -188,9 +188,10 @@ def demo_text(n_vocab: int) -> TextConfig:
 
 def demo_vision() -> VisionConfig:
     """Cells of 48 pixels as in Gemma 4, so pictures become as many tokens as there; but 2x2 patches of 24 pixels and
-    not 3x3 of 16: less than half the patches, and attention among them is what costs."""
-    return VisionConfig(n_embd=128, n_ff=256, n_layer=4, n_head=4, n_out=192, patch=24, n_merge=2, n_pos=2240)
+    not 3x3 of 16: less than half the patches, and attention among them is what costs. Wide and shallow: products of
+    large matrices are what a CPU does well."""
+    return VisionConfig(n_embd=192, n_ff=512, n_layer=3, n_head=4, n_out=192, patch=24, n_merge=2, n_pos=2240)
 
 
 def demo_audio() -> AudioConfig:
-    return AudioConfig(n_embd=128, n_ff=256, n_layer=4, n_head=4, n_out=192, c0=16, c1=16, n_proj=256)
+    return AudioConfig(n_embd=160, n_ff=320, n_layer=4, n_head=4, n_out=192, c0=16, c1=16, n_proj=256)

@@ -18,6 +18,7 @@ from .export import MMPROJ, TEXT
 from .llama_server import LlamaServer
 
 SEED = 77
+PAGE = pictures.Level(most_lines=6, least_lines=2)
 
 
 def distance(a: Sequence[str], b: Sequence[str]) -> int:
@@ -98,7 +99,7 @@ def main() -> None:
         exact = follow(server, max(10, args.count // 4), args.show)
         scores = {
             "cer_line": read(server, pictures.Level(), args.count, args.show),
-            "cer_page": read(server, pictures.Level(most_lines=6), args.count // 2, args.show),
+            "cer_page": read(server, PAGE, args.count // 2, args.show),
             "wer": listen(server, 24, args.count, args.show),
             "instructions_exact": round(sum(exact.values()) / len(exact), 4),
             "by_instruction": exact,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import places
-from .checkpoint import averaged_model
+from . import checkpoint, places
 from .gguf_file import as_f32, as_small, write_mmproj, write_text
 from .model import DemoModel
 from .vocabulary import demo_vocabulary
 
 NAME = "batchmill-demo"
-TEXT, MMPROJ = f"{NAME}.gguf", f"{NAME}-mmproj.gguf"
+TEXT, MMPROJ = "text.gguf", "mmproj.gguf"
 
 
 def export(model: DemoModel, out: Path, exact: bool = False) -> tuple[Path, Path]:
@@ -26,12 +25,17 @@ def export(model: DemoModel, out: Path, exact: bool = False) -> tuple[Path, Path
 
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__)
-    ap.add_argument("--name", default="demo", help="of the checkpoint")
+    ap.add_argument("--name", default="demo", help="of the checkpoint of the joined model")
+    ap.add_argument("--parts", nargs=3, metavar=("TEXT", "VISION", "AUDIO"), help="of the parts' own, instead")
     ap.add_argument("--out", type=Path, default=places.CACHE / "export")
     ap.add_argument("--exact", action="store_true", help="F32 instead of Q8_0")
     args = ap.parse_args()
-    model = averaged_model(places.CHECKPOINTS / f"{args.name}.pt", demo_vocabulary())
-    for path in export(model, args.out, args.exact):
+    model = DemoModel(len(demo_vocabulary()))
+    if args.parts is None:
+        model.load_state_dict(checkpoint.averaged(places.CHECKPOINTS / f"{args.name}.pt"))
+    else:
+        model.join(*(places.CHECKPOINTS / f"{name}.pt" for name in args.parts))
+    for path in export(model.eval(), args.out, args.exact):
         print(path, path.stat().st_size)
 
 

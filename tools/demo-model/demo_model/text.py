@@ -21,6 +21,8 @@ class TextBlock(nn.Module):
     def __init__(self, c: TextConfig, layer: int) -> None:
         super().__init__()
         self.layer, self.swa, self.eps = layer, c.swa[layer], c.eps
+        self.watched: Tensor | None = None
+        self.missed: Tensor | None = None
         self.hd = c.hd_swa if self.swa else c.hd_full
         self.nh, self.nkv = c.n_head[layer], c.n_head_kv[layer]
         owned = c.n_layer - c.n_shared
@@ -57,6 +59,8 @@ class TextBlock(nn.Module):
             v = k if self.attn_v is None else self.attn_v(h).view(B, T, self.nkv, self.hd)
             kv[self.layer] = (rotate(self.attn_k_norm(k), angles), rms(v, self.eps))
         k, v = kv[self.kv_from]
+        if self.watched is not None:
+            self.missed = looked_past(q[:, :, 0], k[:, :, 0], mask[:, 0], self.watched)
         x = x + self.post_attention_norm(self.attn_output(attend(q, k, v, mask)))
         h = self.ffn_norm(x)
         x = x + self.post_ffw_norm(self.ffn_down(gelu(self.ffn_gate(h)) * self.ffn_up(h)))
@@ -64,6 +68,15 @@ class TextBlock(nn.Module):
             x = x + self.post_norm(self.proj(gelu(self.inp_gate(x)) * ple))
         # Scales the whole residual stream, not just a branch.
         return x if self.layer_output_scale is None else x * self.layer_output_scale.weight
+
+
+def looked_past(q: Tensor, k: Tensor, mask: Tensor, places: Tensor) -> Tensor:
+    """How far a head looks past where it should look: the mean of -log of its attention there. q, k [B,T,D]; places
+    [B,T], -1 for "anywhere". Only training asks."""
+    score = torch.matmul(q, k.transpose(1, 2).to(q.dtype)).float().masked_fill(~mask, float("-inf"))
+    there = places >= 0
+    chosen = score.log_softmax(-1).gather(2, places.clamp(min=0)[..., None])[..., 0]
+    return -(chosen.masked_fill(~there, 0).sum() / there.sum().clamp(min=1))
 
 
 class TextModel(nn.Module):

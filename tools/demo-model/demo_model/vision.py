@@ -20,7 +20,8 @@ class VisionBlock(nn.Module):
             setattr(self, name, RMSNorm(E, c.eps, fill))
         for name in ("attn_q", "attn_k", "attn_v", "attn_out"):
             setattr(self, name, ClipLinear(E, E))
-        self.attn_q_norm, self.attn_k_norm = RMSNorm(d, c.eps, d**-0.25), RMSNorm(d, c.eps, d**-0.25)
+        # High enough that one neighbour can be picked out of hundreds of patches, low enough that all are seen first.
+        self.attn_q_norm, self.attn_k_norm = RMSNorm(d, c.eps, 0.6), RMSNorm(d, c.eps, 0.6)
         self.ffn_gate, self.ffn_up, self.ffn_down = ClipLinear(E, c.n_ff), ClipLinear(E, c.n_ff), ClipLinear(c.n_ff, E)
         self.out_scale = Weight(1, fill=1.0) if c.has_out_scale else None
 
@@ -43,13 +44,25 @@ class VisionBlock(nn.Module):
         return x if self.out_scale is None else x * self.out_scale.weight
 
 
+def first_positions(n: int, width: int) -> Tensor:
+    """[2, n, width] to start from: waves from every second patch to hundreds of them, since pooling would lose which
+    patch of its cell a letter was in; and a constant, on which attention by distance alone can stand (q and k have no
+    bias)."""
+    place = torch.arange(n, dtype=torch.float32)[:, None]
+    angle = place * math.pi / 2 ** torch.arange(0, 8)
+    waves = torch.cat([angle.cos(), angle.sin()], 1)
+    x, y = (waves @ torch.randn(waves.shape[1], width) * (0.3 / math.sqrt(8)) for _ in range(2))
+    return torch.stack([x + 0.3 * torch.randn(width), y])
+
+
 class VisionEncoder(nn.Module):
     def __init__(self, c: VisionConfig) -> None:
         super().__init__()
         self.cfg, E = c, c.n_embd
         self.v, self.mm = nn.Module(), nn.Module()
         self.v.patch_embd = Weight(E, 3, c.patch, c.patch, std=1 / math.sqrt(3 * c.patch**2))
-        self.v.position_embd = Weight(2, c.n_pos, E, std=0.02)  # [0] by x, [1] by y
+        self.v.position_embd = Weight(2, c.n_pos, E)  # [0] by x, [1] by y
+        self.v.position_embd.weight.data.copy_(first_positions(c.n_pos, E))
         if c.has_std:
             self.v.std_bias, self.v.std_scale = nn.Parameter(torch.zeros(E)), nn.Parameter(torch.ones(E))
         self.v.blk = nn.ModuleList([VisionBlock(c) for _ in range(c.n_layer)])
@@ -57,9 +70,13 @@ class VisionEncoder(nn.Module):
 
     def forward(self, img: Tensor) -> Tensor:
         """img [B,3,H,W] in 0..1, sides multiples of a cell -> [B, tokens, n_out], row by row."""
+        return self.pool(self.patches(img), img.shape[3] // self.cfg.patch)
+
+    def patches(self, img: Tensor) -> Tensor:
+        """-> [B, patches, n_embd], row by row, before they are pooled to tokens."""
         c = self.cfg
         x = conv2d(img * 2 - 1, self.v.patch_embd.weight, stride=c.patch)
-        B, E, Hp, Wp = x.shape
+        _, E, Hp, Wp = x.shape
         x = x.flatten(2).transpose(1, 2).float()
         i = torch.arange(Hp * Wp)
         px, py = i % Wp, i // Wp
@@ -68,7 +85,14 @@ class VisionEncoder(nn.Module):
         angles = rope_angles(px, half, c.rope_base), rope_angles(py, half, c.rope_base)
         for b in self.v.blk:
             x = b(x, *angles)
-        x = F.avg_pool2d(x.transpose(1, 2).reshape(B, E, Hp, Wp), c.n_merge).flatten(2).transpose(1, 2)
+        return x
+
+    def pool(self, x: Tensor, columns: int) -> Tensor:
+        """The output of `patches`, so many to a row -> [B, tokens, n_out]."""
+        c = self.cfg
+        B, N, E = x.shape
+        grid = x.transpose(1, 2).reshape(B, E, N // columns, columns)
+        x = F.avg_pool2d(grid, c.n_merge).flatten(2).transpose(1, 2)
         x = x * math.sqrt(E)
         if c.has_std:
             x = (x - self.v.std_bias) * self.v.std_scale

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
 
 from demo_model.audio_input import RATE, log_mel, tokens_of
+from demo_model.batches import Maker
 from demo_model.config import demo_vision
 from demo_model.data import instructions, lines, pictures, speech, words
 from demo_model.vocabulary import demo_vocabulary
@@ -22,14 +24,42 @@ def test_vocabulary_round_trip() -> None:
     assert len(words.SPOKEN) >= 200
 
 
-def test_every_letter_has_its_cell() -> None:
-    """The letters of a picture's cells, row by row, are those of its text where lines do not share a row of cells."""
+def test_every_letter_has_its_slot() -> None:
+    """The characters of a line's patches, column by column, are those of its text; narrow ones may share a third."""
     rng, cfg, level = random.Random(6), demo_vision(), pictures.Level(noise=0.0)
-    for _ in range(40):
-        picture = pictures.draw(rng, pictures.size_for(rng, level), level)
-        labels = pictures.cell_labels(picture, cfg)
-        seen = "".join(chr(int(c) + 31) for c in labels[labels > 0])
-        assert seen == picture.text.replace(" ", "")
+    lost = total = 0
+    for stretched in (True, False):
+        for _ in range(20):
+            picture = pictures.draw(rng, pictures.size_for(rng, level), level)
+            centres, covers = pictures.labels(picture.boxes, picture.image.size, cfg, stretched)
+            columns = centres.reshape(centres.shape[0], -1).T
+            seen = "".join(chr(int(c) + 31) for c in columns[columns > 0])
+            rest = iter(picture.text)
+            assert all(c in rest for c in seen)
+            lost += len(picture.text) - len(seen)
+            total += len(picture.text)
+            assert set(np.unique(covers[covers > 0])) <= {ord(c) - 31 for c in picture.text}
+            cells = pictures.cells_of(centres, cfg)
+            assert (cells > 0).sum() == (centres > 0).sum()
+    assert lost < total / 50
+
+
+def test_a_token_of_the_answer_knows_where_it_stands() -> None:
+    maker = Maker(demo_vocabulary(), demo_vision(), 9, seen=False)
+    batch = maker.image(8, pictures.Level(most_lines=4))
+    columns, rows = batch.grid
+    for b in range(8):
+        first = int(batch.is_media[b].nonzero()[0])
+        told = [
+            (int(batch.targets[b, t]), int(batch.there[b, t]))
+            for t in range(batch.there.shape[1])
+            if batch.there[b, t] >= 0
+        ]
+        assert len(told) > 3
+        assert all(0 <= place - first < columns * rows for _, place in told)
+        # In reading order rows never go up.
+        line = [place // columns for place in told]
+        assert all(a <= b + 1 for a, b in itertools.pairwise(line))
 
 
 def test_a_held_out_exercise_is_never_trained() -> None:

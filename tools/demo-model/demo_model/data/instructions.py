@@ -19,17 +19,18 @@ class Exercise:
     answer: str
 
 
+# The first of each is what Batchmill's own tasks ask.
 READ = (
-    "Read the text.",
     "Read the text in this image.",
+    "Read the text.",
     "Transcribe the text.",
     "What does the image say?",
     "Transcribe the image.",
     "Write what this picture says.",
 )
 LISTEN = (
-    "Transcribe the audio.",
     "Transcribe the recording.",
+    "Transcribe the audio.",
     "Transcribe this speech.",
     "Write the words of the recording.",
     "What does the recording say?",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,8 +14,9 @@ from ..config import VisionConfig
 from ..image_input import canvas, placement
 from . import fonts, lines
 
-# Characters of one cell that the auxiliary loss names, in reading order.
-SLOTS = 4
+# Where in a cell a character stands: in one of 2 x 2 patches, in one of three upright thirds of it.
+THIRDS = 3
+SLOTS = 4 * THIRDS
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Level:
     """What a picture of the curriculum may be."""
 
     most_lines: int = 1
+    least_lines: int = 1
     longest: int = lines.MAX
     noise: float = 1.0  # 0: clean and straight
     sizes: tuple[int, int] = (16, 48)
@@ -32,18 +34,20 @@ class Level:
 class Picture:
     image: Image.Image
     text: str
-    # (character, x, y of its centre, line), in pixels of the picture
-    places: list[tuple[str, float, float, int]]
+    # (character, x and y of its centre, width, height), in pixels of the picture; line by line
+    boxes: list[tuple[str, float, float, float, float]]
 
 
-def _layout(
+def _fitting(
     rng: random.Random, size: tuple[int, int], level: Level, held_out: bool
 ) -> tuple[list[str], str, int, float] | None:
     """Lines, font, font size and line pitch that fit into `size`; None when nothing does."""
     w, h = size
     font = fonts.pick(rng, held_out)
-    count = rng.randint(1, level.most_lines) if level.most_lines > 1 else 1
-    texts = [lines.line(rng, rng.randint(max(1, level.longest // 3), level.longest)) for _ in range(count)]
+    count = rng.randint(level.least_lines, level.most_lines)
+    # Mostly long lines: more letters for the time.
+    shortest = level.longest * 3 // 4 if rng.random() < 0.7 else max(1, level.longest // 6)
+    texts = [lines.line(rng, rng.randint(shortest, level.longest)) for _ in range(count)]
     leading = rng.uniform(1.15, 1.5)
     probe = fonts.load(font, 32)
     widest = max(probe.getlength(t) for t in texts) / 32
@@ -76,13 +80,32 @@ def _spoil(rng: random.Random, image: Image.Image, noise: float) -> Image.Image:
     return image
 
 
-def draw(rng: random.Random, size: tuple[int, int], level: Level, held_out: bool = False) -> Picture:
-    """A picture of exactly `size`."""
+@dataclass
+class Page:
+    """What stands where, before it is painted."""
+
+    size: tuple[int, int]
+    texts: list[str]
+    font: str
+    px: int
+    left: float
+    # top of each line
+    tops: list[float]
+    boxes: list[tuple[str, float, float, float, float]]
+    room: tuple[float, float]  # height and half the width of what is printed: how far it may be turned
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.texts)
+
+
+def lay_out(rng: random.Random, size: tuple[int, int], level: Level, held_out: bool = False) -> Page:
+    """Lines of text that fit into `size`."""
     found = None
     for attempt in range(50):
         # Shorter lines when long ones do not fit.
         longest = max(1, int(level.longest * 0.93**attempt))
-        found = _layout(rng, size, Level(level.most_lines, longest, level.noise, level.sizes), held_out)
+        found = _fitting(rng, size, replace(level, longest=longest), held_out)
         if found:
             break
     if found is None:
@@ -90,63 +113,122 @@ def draw(rng: random.Random, size: tuple[int, int], level: Level, held_out: bool
     texts, font_path, px, pitch = found
     font = fonts.load(font_path, px)
     w, h = size
-    back, ink = _colours(rng, level.noise)
-    image = Image.new("RGB", size, back)
-    pen = ImageDraw.Draw(image)
     block_w = max(font.getlength(t) for t in texts)
     block_h = pitch * (len(texts) - 1) + 1.25 * px
     left = rng.uniform(1, max(1.0, w - block_w - 2)) if rng.random() < 0.6 else (w - block_w) / 2
     top = rng.uniform(0, max(0.0, h - block_h)) if rng.random() < 0.5 else max(0.0, (h - block_h) / 2)
-    places = []
-    for row, text in enumerate(texts):
-        y = top + row * pitch
-        pen.text((left, y), text, fill=ink, font=font)
+    tops = [top + row * pitch for row in range(len(texts))]
+    boxes = []
+    for y, text in zip(tops, texts, strict=True):
         edges = [left + font.getlength(text[:i]) for i in range(len(text) + 1)]
         middle = y + 0.62 * px
-        places += [(c, (edges[i] + edges[i + 1]) / 2, middle, row) for i, c in enumerate(text)]
+        boxes += [(c, (edges[i] + edges[i + 1]) / 2, middle, edges[i + 1] - edges[i], px) for i, c in enumerate(text)]
+    return Page(size, texts, font_path, px, left, tops, boxes, (block_h, block_w / 2))
+
+
+def draw(rng: random.Random, size: tuple[int, int], level: Level, held_out: bool = False) -> Picture:
+    """A picture of exactly `size`."""
+    page = lay_out(rng, size, level, held_out)
+    back, ink = _colours(rng, level.noise)
+    image = Image.new("RGB", size, back)
+    pen = ImageDraw.Draw(image)
+    font = fonts.load(page.font, page.px)
+    for y, text in zip(page.tops, page.texts, strict=True):
+        pen.text((page.left, y), text, fill=ink, font=font)
+    boxes = page.boxes
     if level.noise and rng.random() < 0.4:
+        w, h = size
         # No further than the margins allow.
-        most = min(2.5, math.degrees(math.atan2(max(2.0, h - block_h) / 2, block_w / 2)))
+        most = min(2.5, math.degrees(math.atan2(max(2.0, h - page.room[0]) / 2, page.room[1])))
         angle = rng.uniform(-most, most)
         image = image.rotate(angle, Image.Resampling.BICUBIC, fillcolor=back)
         cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-        places = [
-            (c, (x - w / 2) * cos + (y - h / 2) * sin + w / 2, (y - h / 2) * cos - (x - w / 2) * sin + h / 2, row)
-            for c, x, y, row in places
+        boxes = [
+            (c, (x - w / 2) * cos + (y - h / 2) * sin + w / 2, (y - h / 2) * cos - (x - w / 2) * sin + h / 2, bw, bh)
+            for c, x, y, bw, bh in boxes
         ]
-    return Picture(_spoil(rng, image, level.noise) if level.noise else image, "\n".join(texts), places)
+    return Picture(_spoil(rng, image, level.noise) if level.noise else image, page.text, boxes)
 
 
 def size_for(rng: random.Random, level: Level) -> tuple[int, int]:
-    """A picture's size: all of one batch share it, because then they share the grid of cells too. Mostly wide enough
-    for the longest line, whatever the level, so that letters keep their scale from one level to the next."""
-    rows = rng.randint(1, level.most_lines)
+    """A picture's size: all of one batch share it, because then they share the grid of cells too. Wide enough for the
+    longest line, whatever stands on it, so that letters are of about one scale: short lines have wide margins."""
+    rows = level.least_lines + rng.randint(0, level.most_lines - level.least_lines)
     px = rng.randint(*level.sizes)
-    characters = lines.MAX if rng.random() < 0.6 else rng.randint(6, lines.MAX)
-    width = px * (0.52 * characters * rng.uniform(0.85, 1.15) + 1.0)
+    width = px * (0.56 * lines.MAX * rng.uniform(0.85, 1.2) + 1.0)
     height = px * (rows * 1.35 + rng.uniform(0.2, 1.0))
     return max(64, round(width)), max(24, round(height))
 
 
-def pixels(picture: Picture, cfg: VisionConfig) -> np.ndarray:
-    """uint8 [H, W, 3], as llama.cpp prepares it."""
-    return canvas(picture.image, cfg)
+@dataclass(frozen=True)
+class Fit:
+    """How a picture comes onto the canvas of whole cells: its size there, and where its corner lies."""
+
+    canvas: tuple[int, int]
+    size: tuple[int, int]
+    corner: tuple[int, int]
 
 
-def cell_labels(picture: Picture, cfg: VisionConfig) -> np.ndarray:
-    """uint8 [cells, SLOTS]: codes of the characters whose centres lie in each cell, 0 for none. Spaces do not count."""
-    place = placement(*picture.image.size, cfg)
-    scale = place.width / picture.image.size[0]
+def fit(size: tuple[int, int], cfg: VisionConfig, stretched: bool) -> Fit:
+    """`stretched`: to all of the canvas, as Batchmill prepares pictures; else centred on black, as llama.cpp does."""
+    place = placement(*size, cfg)
+    if stretched:
+        return Fit(place.canvas, place.canvas, (0, 0))
+    return Fit(place.canvas, (place.width, place.height), (place.left, place.top))
+
+
+def pixels(picture: Picture, cfg: VisionConfig, stretched: bool) -> np.ndarray:
+    """uint8 [H, W, 3], as the encoder gets it."""
+    if not stretched:
+        return canvas(picture.image, cfg)
+    place = fit(picture.image.size, cfg, stretched)
+    return np.asarray(picture.image.resize(place.size, Image.Resampling.LANCZOS))
+
+
+def labels(
+    boxes: list[tuple[str, float, float, float, float]], size: tuple[int, int], cfg: VisionConfig, stretched: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the encoder is told lies where, by codes of characters (0: none). The spaces between words are characters too,
+    so that reading is naming what stands there in order.
+
+    -> uint8 [patch rows, patch columns, THIRDS], the character whose centre lies in each upright third of a patch;
+    uint8 [patch rows, patch columns], the character that covers the middle of a patch."""
+    place = fit(size, cfg, stretched)
+    columns, rows = place.canvas[0] // cfg.patch, place.canvas[1] // cfg.patch
+    centres = np.zeros((rows, columns * THIRDS), np.uint8)
+    covers = np.zeros((rows, columns), np.uint8)
+    sx, sy = place.size[0] / size[0], place.size[1] / size[1]
+    for char, x, y, width, height in boxes:
+        code = ord(char) - 31
+        x, y = (place.corner[0] + x * sx) / cfg.patch, (place.corner[1] + y * sy) / cfg.patch
+        row, third = int(y), int(x * THIRDS)
+        if 0 <= row < rows and 0 <= third < columns * THIRDS:
+            centres[row, third] = code
+        half_w, half_h = width * sx / cfg.patch / 2, height * sy / cfg.patch / 2
+        left, right = max(0, math.ceil(x - half_w - 0.5)), min(columns, math.floor(x + half_w - 0.5) + 1)
+        top, bottom = max(0, math.ceil(y - half_h - 0.5)), min(rows, math.floor(y + half_h - 0.5) + 1)
+        covers[top:bottom, left:right] = code
+    return centres.reshape(rows, columns, THIRDS), covers
+
+
+def cells_of(centres: np.ndarray, cfg: VisionConfig) -> np.ndarray:
+    """uint8 [cells, SLOTS]: the same of the patches that become one token, upper ones first."""
+    rows, columns, _ = centres.shape
+    m = cfg.n_merge
+    grid = centres.reshape(rows // m, m, columns // m, m, THIRDS).transpose(0, 2, 1, 3, 4)
+    return grid.reshape(-1, m * m * THIRDS)
+
+
+def places_of(
+    boxes: list[tuple[str, float, float, float, float]], size: tuple[int, int], cfg: VisionConfig, stretched: bool
+) -> list[int]:
+    """The token in which each character's centre lies."""
+    place = fit(size, cfg, stretched)
     columns, rows = place.canvas[0] // cfg.cell, place.canvas[1] // cfg.cell
-    labels = np.zeros((rows * columns, SLOTS), np.uint8)
-    taken = [0] * (rows * columns)
-    for char, x, y, _ in picture.places:
-        column = int((place.left + x * scale) // cfg.cell)
-        row = int((place.top + y * scale) // cfg.cell)
-        if char == " " or not (0 <= column < columns and 0 <= row < rows):
-            continue
-        cell = row * columns + column
-        if taken[cell] < SLOTS:
-            labels[cell, taken[cell]] = ord(char) - 31
-            taken[cell] += 1
-    return labels
+    sx, sy = place.size[0] / size[0], place.size[1] / size[1]
+    out = []
+    for _, x, y, _, _ in boxes:
+        column = min(columns - 1, max(0, int((place.corner[0] + x * sx) // cfg.cell)))
+        row = min(rows - 1, max(0, int((place.corner[1] + y * sy) // cfg.cell)))
+        out.append(row * columns + column)
+    return out

@@ -35,6 +35,7 @@ class Clip:
     text: str
     phonemes: np.ndarray  # uint8 [audio tokens]: what is being said in the middle of each
     ended: np.ndarray  # int16 [audio tokens]: the word that has just ended, 0 for none
+    ends: list[tuple[int, int]]  # (place of a word's first character in the text, token at which it has just ended)
 
 
 def _noun_phrase(rng: random.Random) -> list[str]:
@@ -77,6 +78,7 @@ def _frames(text: str, phonemes: list[tuple[float, str]], words: list[tuple[floa
     ended = np.zeros(n, np.int16)
     starts = [t for t, _ in words[1:]] + [end]
     at = [place for _, place in words]
+    ends = []
     for i, place in enumerate(at):
         stop = at[i + 1] if i + 1 < len(at) else len(text) + 1
         said = text[place:stop].strip()
@@ -84,7 +86,9 @@ def _frames(text: str, phonemes: list[tuple[float, str]], words: list[tuple[floa
         # The encoder only looks back, so a word is named just after its end.
         token = round(starts[i] * 25)
         ended[token : token + 2] = WORD_CLASS.get(said, 0)
-    return Clip(np.zeros(0, np.float32), text, names, ended)
+        if said in WORD_CLASS and token < n:
+            ends.append((place, token))
+    return Clip(np.zeros(0, np.float32), text, names, ended, ends)
 
 
 def say(rng: random.Random, most_words: int, held_out: bool = False) -> Clip:

@@ -1,0 +1,122 @@
+"""The training loop that all parts share: time limit, rate, average, checkpoints, log."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from . import checkpoint, places
+from .checkpoint import Average
+
+SAVE_EVERY = 120  # seconds
+LOG_EVERY = 50  # steps
+WARM_UP = 200  # steps
+
+# -> loss, and figures for the log
+Step = Callable[[int], tuple[Tensor, dict[str, float]]]
+
+
+def arguments(description: str | None, name: str) -> argparse.ArgumentParser:
+    ap = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--name", default=name, help="of the checkpoint; training goes on from it if it is there")
+    ap.add_argument("--minutes", type=float, required=True)
+    ap.add_argument("--rate", type=float, default=1.5e-3)
+    ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--finish", action="store_true", help="let the rate fall to nothing: for the last run")
+    return ap
+
+
+def has_fast_bf16() -> bool:
+    """AMX multiplies bf16 matrices about five times faster than AVX-512 does f32; without it bf16 is slower."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text()
+
+
+def prepare(seed: int) -> None:
+    torch.set_num_threads(1)  # the rest of the machine is for others
+    torch.manual_seed(seed)
+
+
+def make_optimizer(module: nn.Module, rate: float) -> torch.optim.Optimizer:
+    learned = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learned if p.ndim >= 2], "weight_decay": 0.02},
+        {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
+
+
+def share_gradients(module: nn.Module) -> None:
+    """Of several processes, each with a batch of its own: the mean of what they learned. Nothing where there is one."""
+    if not dist.is_initialized():
+        return
+    learned = [p for p in module.parameters() if p.requires_grad]
+    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in learned])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for p, grad in zip(learned, flat.split([p.numel() for p in learned]), strict=True):
+        p.grad = grad.view_as(p)
+
+
+def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Callable[[int], None]) -> None:
+    """Trains until --minutes are over or SIGTERM comes; the checkpoint is written either way.
+
+    `resumed` is told the step at which training begins, before the first: for another seed of the data."""
+    optimizer, average = make_optimizer(module, args.rate), Average(module)
+    path, step, before = places.CHECKPOINTS / f"{args.name}.pt", 0, 0.0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        old = checkpoint.load(path)
+        module.load_state_dict(old["model"])
+        optimizer.load_state_dict(old["optimizer"])
+        average.state, step, before = old["average"], old["step"], old["seconds"]
+    resumed(step)
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    bf16 = has_fast_bf16()
+    start = saved = time.monotonic()
+    sums: dict[str, list[float]] = {}
+    first = step
+    with path.with_suffix(".jsonl").open("a") as log:
+        log.write(json.dumps({"begins": step, "pid": os.getpid(), **vars(args)}) + "\n")
+        while not stopping and (progress := (time.monotonic() - start) / (60 * args.minutes)) < 1:
+            fall = 1 - progress if args.finish else 1.0
+            for group in optimizer.param_groups:
+                group["lr"] = args.rate * min(1.0, (step - first + 1) / WARM_UP) * fall
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                loss, figures = step_of(step)
+            loss.backward()
+            share_gradients(module)
+            figures["gradient"] = float(torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0))
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            average.update(module, step)
+            step += 1
+            for key, value in figures.items():
+                row = sums.setdefault(key, [0.0, 0.0])
+                row[0] += value
+                row[1] += 1
+            if step % LOG_EVERY == 0:
+                minutes = (before + time.monotonic() - start) / 60
+                means = {k: round(s / n, 4) for k, (s, n) in sums.items()}
+                log.write(json.dumps({"step": step, "minutes": round(minutes, 2), **means}) + "\n")
+                log.flush()
+                sums = {}
+            if time.monotonic() - saved > SAVE_EVERY:
+                checkpoint.save(path, module, average, optimizer, step, before + time.monotonic() - start)
+                saved = time.monotonic()
+    checkpoint.save(path, module, average, optimizer, step, before + time.monotonic() - start)

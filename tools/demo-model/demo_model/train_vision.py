@@ -1,0 +1,97 @@
+"""Trains the vision encoder alone, to say the codes of letters: python -m demo_model.train_vision --minutes 60"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import codes, loop
+from .batches import Batch, Maker
+from .config import demo_vision
+from .data.pictures import THIRDS, Level
+from .said import Sayer
+from .vision import VisionEncoder
+from .vocabulary import demo_vocabulary
+
+BATCH = 24
+# Pages show most letters for the time; lines show large ones. Shares of the batches.
+LEVELS = (
+    (0.6, Level(most_lines=6, least_lines=3)),
+    (0.15, Level(most_lines=3, least_lines=2)),
+    (0.25, Level()),
+)
+CLEAN = Level(most_lines=6, least_lines=4, noise=0.0)
+
+
+class VisionTeacher(nn.Module):
+    """The encoder, classifiers of its patches, and the classifier of its tokens whose weights are the codes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = VisionEncoder(demo_vision())
+        width = self.encoder.cfg.n_embd
+        self.centre_head = nn.Linear(width, THIRDS * codes.CHARACTERS)
+        self.cover_head = nn.Linear(width, codes.CHARACTERS)
+        self.scale = nn.Parameter(torch.tensor(0.03))
+        self.none_bias = nn.Parameter(torch.tensor(4.0))
+        self.sayer = Sayer()
+
+    def teach(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """-> what the encoder says of the batch [B, tokens, WIDTH], its loss, figures for the log."""
+        pixels, cells = batch.pixels, batch.cells
+        assert pixels is not None and cells is not None and batch.centres is not None and batch.covers is not None
+        x = self.encoder.patches(pixels)
+        media = self.encoder.pool(x, pixels.shape[3] // self.encoder.cfg.patch).float()
+        centre = named(self.centre_head(x).float().unflatten(-1, (THIRDS, codes.CHARACTERS)), batch.centres)
+        cover = named(self.cover_head(x).float(), batch.covers)
+        with torch.autocast("cpu", enabled=False):
+            logits = torch.einsum("btw,scw->btsc", media, self.sayer.characters) * self.scale
+            logits = torch.cat([logits[..., :1] + self.none_bias, logits[..., 1:]], -1)
+            cell = named(logits, cells)
+            distance = F.mse_loss(media, self.sayer.image(cells, batch.grid))
+        there = cells > 0
+        return (
+            media,
+            centre + cover + cell + distance,
+            {
+                "centre": centre.item(),
+                "cover": cover.item(),
+                "cell": cell.item(),
+                "distance": distance.item(),
+                "right": (logits.argmax(-1) == cells)[there].float().mean().item(),
+                "letters": float(there.sum()),
+            },
+        )
+
+
+def named(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy in which what is there weighs as much as what is not: most places are empty (0), and averaging over
+    all of them would teach little but that."""
+    each = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none")
+    there = (labels.flatten() > 0).float()
+    return (each * there).sum() / there.sum().clamp(min=1) + (each * (1 - there)).sum() / (1 - there).sum().clamp(min=1)
+
+
+def main() -> None:
+    ap = loop.arguments(__doc__, "vision")
+    ap.add_argument("--clean", type=int, default=400, help="steps with clean pages only, at the beginning")
+    args = ap.parse_args()
+    loop.prepare(args.seed)
+    teacher = VisionTeacher()
+    maker: Maker
+
+    def resumed(step: int) -> None:
+        nonlocal maker
+        maker = Maker(demo_vocabulary(), demo_vision(), args.seed * 1_000_003 + step, seen=True)
+
+    def step_of(step: int) -> tuple[Tensor, dict[str, float]]:
+        level = CLEAN if step < args.clean else maker.rng.choices([x for _, x in LEVELS], [s for s, _ in LEVELS])[0]
+        _, loss, figures = teacher.teach(maker.image(BATCH, level))
+        return loss, figures
+
+    loop.run(args, teacher, step_of, resumed)
+
+
+if __name__ == "__main__":
+    main()
