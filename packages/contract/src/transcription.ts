@@ -82,8 +82,10 @@ export interface TranscriptionBase {
   text: string;
   /** Length of the recording in seconds. */
   duration: number;
-  /** Says why `text` is empty, if it is. */
+  /** Says why `text` is empty, if it is, and if the recording is not whole. */
   note?: string;
+  /** How much less sound the file had than it promised, if it was cut off or damaged. */
+  missing_seconds?: number;
   /** Texts dropped since nobody can have said them. Given if there are any. */
   dropped?: number;
   /** Parts that are missing from `text`, since each failed by itself. Given if there are any. */

@@ -331,5 +331,5 @@ describe('a wrong request', () => {
 });
 
 it('is found by its endpoint', () => {
-  expect([...createTasks({ imageTokens: 70 }).keys()]).toEqual(['/v1/chat/completions']);
+  expect([...createTasks({ imageTokens: 70 }).keys()]).toContain('/v1/chat/completions');
 });

@@ -18,7 +18,7 @@ describe('a recording', () => {
     });
     const { heard, info } = await hearRecording(cut(twenty), context, options);
     expect(heard.map((one) => one.text)).toEqual(twenty.map((_, i) => `part ${i}`));
-    expect(info).toEqual({ seconds: 198, channels: 1, speechSeconds: 160 });
+    expect(info).toEqual({ seconds: 198, channels: 1, speechSeconds: 160, missingSeconds: 0 });
     expect([...store.kept.keys()]).toContain('chunk-0-19');
     expect(store.units()).toBe(198);
   });
@@ -46,7 +46,7 @@ describe('a recording', () => {
         most = Math.max(most, pulled - done);
         yield one;
       }
-      return { seconds: 200, channels: 1, speechSeconds: 160 };
+      return { seconds: 200, channels: 1, speechSeconds: 160, missingSeconds: 0 };
     }
     const { context } = hearContext({
       pieces: 3,

@@ -57,7 +57,7 @@ export async function hearRecording(
   } finally {
     await Promise.all(underWay);
     // Ends the decoder if the recording was not read to its end.
-    await chunks.return({ seconds: 0, channels: 0, speechSeconds: 0 });
+    await chunks.return({ seconds: 0, channels: 0, speechSeconds: 0, missingSeconds: 0 });
   }
 }
 

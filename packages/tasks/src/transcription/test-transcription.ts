@@ -1,4 +1,9 @@
 /** What the tests of transcription share: an item's surroundings that really keep pieces, and chunks made by hand. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { RequestError } from '@batchmill/contract';
 import { EngineError, type GenerateRequest, type Generation } from '@batchmill/engine';
 import type { RecordingInfo, SpeechChunk } from '@batchmill/media';
 import type { Piece, TaskContext } from '../port.ts';
@@ -23,6 +28,7 @@ export async function* cut(
     seconds: Math.max(0, ...chunks.map((c) => c.end)),
     channels: 1,
     speechSeconds: chunks.reduce((sum, c) => sum + c.speechSeconds, 0),
+    missingSeconds: 0,
     ...info,
   };
 }
@@ -82,4 +88,27 @@ export function hearContext(changes: Partial<TaskContext> = {}) {
   const signal = changes.signal ?? new AbortController().signal;
   const store = pieceStore(signal);
   return { store, context: { generate: hears, piece: store.piece, pieces: 4, signal, ...changes } };
+}
+
+/** A recording of the examples, with what is said in it. */
+export const example = (name: string) => readFile(new URL(`../../../../examples/audio/${name}`, import.meta.url));
+
+/** An item's surroundings, its folder on disk and its files among `files`. */
+export async function taskContext(files: ReadonlyMap<string, Uint8Array>, changes: Partial<TaskContext> = {}) {
+  const { store, context } = hearContext(changes);
+  const folder = await mkdtemp(join(tmpdir(), 'transcription-'));
+  const whole: TaskContext = {
+    tenant: 'default',
+    models: ['gemma', 'alias'],
+    image: true,
+    audio: true,
+    openFile: async (id) => {
+      const bytes = files.get(id);
+      return bytes === undefined ? null : { bytes: bytes.length, read: async () => Readable.from([bytes]) };
+    },
+    openObject: () => Promise.reject(new RequestError(400, 'outside', { code: 'url_not_allowed' })),
+    folder: async () => folder,
+    ...context,
+  };
+  return { store, context: whole, clear: () => rm(folder, { recursive: true }) };
 }

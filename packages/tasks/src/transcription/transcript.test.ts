@@ -43,6 +43,7 @@ async function write(
       seconds: Math.max(0, ...heard.map((h) => h.end)),
       channels: options.labels ? 2 : 1,
       speechSeconds: heard.reduce((sum, h) => sum + h.speechSeconds, 0),
+      missingSeconds: 0,
       ...info,
     },
     { task: 'transcribe', format: 'json', language: null, labels: null, ...options },
@@ -208,6 +209,17 @@ describe('a transcript', () => {
     });
   });
 
+  it('of a recording that is cut off says so', async () => {
+    expect(await write(news, {}, { missingSeconds: 61.25 })).toMatchObject({
+      text: 'Good morning. This is the news.',
+      note: 'The recording is cut off or damaged: 61.25 s of it are missing.',
+      missing_seconds: 61.25,
+    });
+    expect(await write([], {}, { missingSeconds: 2 })).toMatchObject({
+      note: expect.stringMatching(/missing\. No speech/),
+    });
+  });
+
   it('of which every chunk failed is that error', async () => {
     await expect(write([part(0, 4, '', { error }), part(5, 9, '', { error })])).rejects.toMatchObject({
       name: 'RequestError',
@@ -240,7 +252,7 @@ describe('a transcript', () => {
   it('takes no other judgements than its own', () => {
     const draft = transcript(
       news,
-      { seconds: 20, channels: 1, speechSeconds: 1 },
+      { seconds: 20, channels: 1, speechSeconds: 1, missingSeconds: 0 },
       { task: 'transcribe', format: 'json', language: null, labels: null },
     );
     expect(() => draft.finish([])).toThrow(/judgements/);

@@ -90,18 +90,23 @@ function finish(
   const dropped = parts.filter((part) => part.chunk.dropped).length;
   const failed = parts.filter((part) => part.chunk.error !== null);
   const results = mergeResults(...parts.map((part) => part.results));
-  const note = noteOf(parts, dropped);
+  const missing = round(info.missingSeconds);
+  const note = [
+    missing > 0 ? `The recording is cut off or damaged: ${missing} s of it are missing.` : '',
+    whyEmpty(parts, dropped),
+  ].filter((sentence) => sentence !== '');
   const base: TranscriptionBase = {
     text,
-    duration: seconds(info.seconds),
-    ...(note === null ? {} : { note }),
+    duration: round(info.seconds),
+    ...(note.length === 0 ? {} : { note: note.join(' ') }),
+    ...(missing === 0 ? {} : { missing_seconds: missing }),
     ...(dropped === 0 ? {} : { dropped }),
     ...(failed.length === 0
       ? {}
       : {
           errors: failed.map(({ chunk, speaker }) => ({
-            start: seconds(chunk.start),
-            end: seconds(chunk.end),
+            start: round(chunk.start),
+            end: round(chunk.end),
             ...(speaker === null ? {} : { speaker }),
             code: chunk.error?.code ?? null,
             message: chunk.error?.message ?? '',
@@ -122,18 +127,18 @@ function finish(
       .sort((a, b) => a.start - b.start)
       .map((segment, id) => ({ ...segment, id })),
     dropped,
-    speech_seconds: seconds(info.speechSeconds),
+    speech_seconds: round(info.speechSeconds),
     silence: silenceOf(parts, info),
     usage: { type: 'duration', seconds: Math.ceil(info.seconds) },
   };
 }
 
-const seconds = (value: number) => Math.round(value * 1_000) / 1_000;
+const round = (value: number) => Math.round(value * 1_000) / 1_000;
 const ms = (value: number) => Math.round(value * 1_000);
 
-/** Why there is no text, if there is none. */
-function noteOf(parts: readonly Part[], dropped: number): string | null {
-  if (parts.some((part) => part.text !== '')) return null;
+/** Why there is no text; empty if there is some. */
+function whyEmpty(parts: readonly Part[], dropped: number): string {
+  if (parts.some((part) => part.text !== '')) return '';
   if (parts.length === 0) return 'No speech was found in the recording.';
   if (parts.some((part) => part.chunk.text !== '')) return 'The content filters withheld all of the text.';
   if (dropped > 0) return 'What the model wrote cannot have been said in the time; it was dropped.';
@@ -196,9 +201,9 @@ function segmentsOf(part: Part): TranscriptionSegment[] {
     text: one.text,
     tokens: [],
     temperature: chunk.temperature,
-    avg_logprob: chunk.logprob,
-    compression_ratio: seconds(compressionRatio(part.text)),
-    no_speech_prob: seconds(lengthSeconds > 0 ? Math.min(1, Math.max(0, 1 - chunk.speechSeconds / lengthSeconds)) : 1),
+    avg_logprob: chunk.logprob === null ? null : round(chunk.logprob),
+    compression_ratio: round(compressionRatio(part.text)),
+    no_speech_prob: round(lengthSeconds > 0 ? Math.min(1, Math.max(0, 1 - chunk.speechSeconds / lengthSeconds)) : 1),
     ...(speaker === null ? {} : { speaker }),
     ...(chunk.repeated ? { repeated: true } : {}),
     ...(chunk.truncated ? { truncated: true } : {}),
@@ -213,7 +218,7 @@ function silenceOf(parts: readonly Part[], info: RecordingInfo): { start: number
   const silence: { start: number; end: number }[] = [];
   let until = 0;
   for (const { start, end } of [...parts.map((part) => part.chunk), { start: info.seconds, end: info.seconds }]) {
-    if (start - until >= SILENCE_SECONDS) silence.push({ start: seconds(until), end: seconds(start) });
+    if (start - until >= SILENCE_SECONDS) silence.push({ start: round(until), end: round(start) });
     until = Math.max(until, end);
   }
   return silence;
