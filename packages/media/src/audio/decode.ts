@@ -1,3 +1,4 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { RequestError } from '@batchmill/contract';
 import {
   AV_CHANNEL_LAYOUT_MONO,
@@ -22,6 +23,7 @@ import {
   Packet,
   PosixError,
   SoftwareResampleContext,
+  type Stream,
 } from 'node-av/lib';
 import { badAudio, ENGINE_RATE } from './wav.ts';
 
@@ -36,6 +38,8 @@ export interface Decoded {
   seconds: number;
   /** Channels of the recording itself. */
   channels: number;
+  /** How much less there was than the file promised: more than 0 if it was cut off or damaged. */
+  missingSeconds: number;
 }
 
 /**
@@ -58,7 +62,7 @@ const MAX_MEMORY = 2 ** 30;
 Log.setLevel(AV_LOG_QUIET);
 /** What is no fault of the file's. */
 const DISK_ERRORS = new Set<number>(
-  [PosixError.ENOENT, PosixError.EACCES, PosixError.EIO, PosixError.EMFILE].map((e) => FFmpegError.AVERROR(e)),
+  [PosixError.ENOENT, PosixError.EACCES, PosixError.EMFILE].map((e) => FFmpegError.AVERROR(e)),
 );
 const audioDecoders = Codec.getCodecList().filter((c) => c.isDecoder() && c.type === AVMEDIA_TYPE_AUDIO);
 
@@ -88,12 +92,17 @@ export function* decode(path: string, { channels, maxSeconds }: DecodeOptions): 
     output.close();
   }
   if (output.channels === 0) throw badAudio('The recording holds no sound that can be decoded.');
-  return { seconds: output.seconds, channels: output.channels };
+  const missing = (input.promised ?? 0) - output.seconds;
+  // Containers round, and encoders pad.
+  const missingSeconds = missing > Math.max(0.5, output.seconds / 100) ? missing : 0;
+  return { seconds: output.seconds, channels: output.channels, missingSeconds };
 }
 
 /** An open file, its audio stream and decoder. */
 class Input {
   readonly codec = new CodecContext();
+  /** Seconds of sound there are, if the file says so. */
+  readonly promised: number | null;
   readonly #format = new FormatContext();
   readonly #packet = new Packet();
   readonly #stream: number;
@@ -116,14 +125,14 @@ class Input {
     format.findStreamInfoSync();
     const found = format.findBestStream(AVMEDIA_TYPE_AUDIO, -1, -1, true);
     const stream = format.streams[found.streamIndex];
-    const seconds = Number(format.duration) / 1e6;
     try {
       if (found.streamIndex === AVERROR_DECODER_NOT_FOUND)
         throw unsupported('The recording is in a codec that cannot be decoded.');
       if (stream === undefined || found.decoder === null)
         throw new RequestError(400, 'The file holds no sound.', { code: 'no_audio' });
+      this.promised = promisedSeconds(path, format, stream);
       // Before hours of work, not after. Containers round.
-      if (!GUESSED.test(format.iformat?.name ?? '') && seconds > maxSeconds * 1.01 + 1) throw tooLong(maxSeconds);
+      if ((this.promised ?? 0) > maxSeconds * 1.01 + 1) throw tooLong(maxSeconds);
       for (const other of format.streams) if (other.index !== found.streamIndex) other.discard = AVDISCARD_ALL;
       this.codec.allocContext3(found.decoder);
       this.codec.parametersToContext(stream.codecpar);
@@ -168,6 +177,31 @@ class Input {
     this.codec.freeContext();
     this.#packet.free();
     this.#format.closeInputSync();
+  }
+}
+
+/** How long the sound is by the words of the file, or `null` if it does not say or that is a guess of FFmpeg's. */
+function promisedSeconds(path: string, format: FormatContext, stream: Stream): number | null {
+  if (GUESSED.test(format.iformat?.name ?? '')) return null;
+  if (stream.duration !== AV_NOPTS_VALUE && stream.duration > 0n)
+    return (Number(stream.duration) * stream.timeBase.num) / stream.timeBase.den + cutOff(path, stream);
+  // The length of the whole is that of the picture, if there is one.
+  return format.nbStreams === 1 && format.duration > 0n ? Number(format.duration) / 1e6 : null;
+}
+
+/** Seconds missing at the end of a WAV file by its header, which FFmpeg does not believe. 0 for other files. */
+function cutOff(path: string, stream: Stream): number {
+  const file = openSync(path, 'r');
+  try {
+    const header = Buffer.alloc(12);
+    readSync(file, header);
+    if (header.toString('latin1', 0, 4) !== 'RIFF' || header.toString('latin1', 8) !== 'WAVE') return 0;
+    const missing = 8 + header.readUInt32LE(4) - fstatSync(file).size;
+    // Programs that write WAV into a pipe cannot know the size, and write the largest they can think of.
+    if (header.readUInt32LE(4) >= 0x7fff_f000 || missing <= 0 || stream.codecpar.bitRate <= 0n) return 0;
+    return (8 * missing) / Number(stream.codecpar.bitRate);
+  } finally {
+    closeSync(file);
   }
 }
 

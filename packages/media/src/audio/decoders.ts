@@ -61,8 +61,8 @@ class Decoder {
   }
 
   /** The next message, or `null` if the process crashed, hung or was ended. */
-  async receive(): Promise<Message | null> {
-    const stall = setTimeout(() => this.end(), STALL_MS);
+  async receive(stallMs: number): Promise<Message | null> {
+    const stall = setTimeout(() => this.end(), stallMs);
     try {
       return await this.#messages.next();
     } finally {
@@ -130,7 +130,7 @@ export type End = Message & { is: 'end' };
  * @throws RequestError 400 as `decode`, and `invalid_audio` if the decoder crashes or hangs twice.
  *   If `signal` aborts, its reason is thrown.
  */
-export async function* runDecoder(job: Job, signal: AbortSignal): AsyncGenerator<Chunk, End> {
+export async function* runDecoder(job: Job, signal: AbortSignal, stallMs = STALL_MS): AsyncGenerator<Chunk, End> {
   let given = 0;
   for (let attempt = 0; attempt < 2; attempt++) {
     signal.throwIfAborted();
@@ -142,7 +142,7 @@ export async function* runDecoder(job: Job, signal: AbortSignal): AsyncGenerator
       decoder.send(job);
       let seen = 0;
       for (;;) {
-        const message = await decoder.receive();
+        const message = await decoder.receive(stallMs);
         signal.throwIfAborted();
         if (message === null) break;
         if (message.is === 'chunk' && seen++ >= given) {

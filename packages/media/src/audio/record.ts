@@ -1,7 +1,7 @@
-import { decode } from './decode.ts';
+import { type Decoded, decode } from './decode.ts';
 import type { Head, Job } from './recording-messages.ts';
 import { SpeechCutter } from './speech-cutter.ts';
-import { ENGINE_RATE, encodeWav } from './wav.ts';
+import { badAudio, ENGINE_RATE, encodeWav } from './wav.ts';
 
 interface Part {
   head: Head;
@@ -22,6 +22,8 @@ function* whole({ path, maxSeconds }: Job & { want: 'whole' }): Generator<Part, 
   for (;;) {
     const { done, value } = sound.next();
     if (done === true) {
+      if (value.missingSeconds > 0)
+        throw badAudio(`The recording is cut off or damaged: ${value.missingSeconds.toFixed(1)} s of it are missing.`);
       yield { head: end(value, 0), data: encodeWav(pieces, ENGINE_RATE) };
       return;
     }
@@ -65,10 +67,9 @@ function* chunks(job: Job & { want: 'chunks' }): Generator<Part, void> {
   }
 }
 
-const end = ({ seconds, channels }: { seconds: number; channels: number }, speechSeconds: number): Head => ({
+const end = (recording: Decoded, speechSeconds: number): Head => ({
   is: 'end',
-  seconds,
-  channels,
+  ...recording,
   speechSeconds,
   memory: process.memoryUsage.rss(),
 });

@@ -31,6 +31,7 @@ const headSchema = z.discriminatedUnion('is', [
     is: z.literal('end'),
     seconds: z.number(),
     channels: z.number(),
+    missingSeconds: z.number(),
     speechSeconds: z.number(),
     memory: z.number(),
   }),

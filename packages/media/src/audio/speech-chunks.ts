@@ -31,6 +31,8 @@ export interface RecordingInfo {
   channels: number;
   /** Sum over the chunks. */
   speechSeconds: number;
+  /** How much less there was than the file promised: more than 0 if it was cut off or damaged. */
+  missingSeconds: number;
 }
 
 /** Recordings under way at once. One alone feeds many slots; each holds a process. */
@@ -45,6 +47,7 @@ const limit = createLimit(RECORDINGS);
  * so that hours of sound take no more memory than minutes; when more than a few recordings are under way, the next
  * waits for its turn.
  * @returns what is known of the recording at its end; no chunks if nobody speaks.
+ * A recording that is cut off or damaged is delivered as far as it goes, and its end says what is missing.
  * @throws RequestError 400 `unsupported_audio`, `no_audio`, `invalid_audio` or `audio_too_long` (perhaps only after
  *   chunks: some files do not say how long they are). If `signal` aborts, its reason is thrown.
  */
@@ -61,8 +64,9 @@ export async function* speechChunks(path: string, options: ChunkOptions): AsyncG
   try {
     signal.throwIfAborted();
     await turn.promise;
-    const { seconds, channels, speechSeconds } = yield* runDecoder({ want: 'chunks', path, ...wanted }, signal);
-    return { seconds, channels, speechSeconds };
+    const job = { want: 'chunks' as const, path, ...wanted };
+    const { seconds, channels, speechSeconds, missingSeconds } = yield* runDecoder(job, signal);
+    return { seconds, channels, speechSeconds, missingSeconds };
   } finally {
     signal.removeEventListener('abort', giveUp);
     over.resolve();

@@ -1,0 +1,144 @@
+import { readFile } from 'node:fs/promises';
+import { move } from 'piscina';
+import sharp, { type OutputInfo } from 'sharp';
+import { decodeHeic } from './heic.ts';
+import { MAX_PAGE_PIXELS, type PageOptions, type PagePixels, type PreparedPage, tilesOf } from './page.ts';
+import { type PdfDocument, PdfError, Pdfium } from './pdfium.ts';
+import { judgeTextLayer, type TextLayer } from './text-layer.ts';
+
+/** What a thread of the pool is asked: about a file on disk, again and again, page by page. */
+export type PageJob =
+  | { ask: 'pages'; file: DocumentFile }
+  | { ask: 'text'; file: DocumentFile; index: number }
+  | { ask: 'prepare'; file: DocumentFile; index: number; options: PageOptions };
+
+export interface DocumentFile {
+  path: string;
+  /** Size in bytes. */
+  bytes: number;
+  format: 'pdf' | 'picture' | 'heic';
+}
+
+export type PageAnswer =
+  | { pages: number }
+  | { text: TextLayer | null }
+  | { page: PreparedPage }
+  | { refused: 'damaged' | 'encrypted' | 'memory' | 'too_large'; message: string };
+
+sharp.concurrency(1);
+sharp.cache(false);
+
+/** Documents kept open, so that each page does not begin with opening them: bounded in number and bytes. */
+const OPEN = 3;
+const OPEN_BYTES = 128 * 2 ** 20;
+/** PDFium's memory never shrinks: after a page that made it grow so far it begins anew. */
+const MEMORY = 384 * 2 ** 20;
+
+let pdfium: Pdfium | null = null;
+const open = new Map<string, { document: PdfDocument; bytes: number }>();
+
+/** Entry of a thread. What is wrong with the document or the page is an answer; anything thrown is our fault. */
+export default async function work(job: PageJob): Promise<PageAnswer> {
+  try {
+    const answer = await (job.file.format === 'pdf' ? ofPdf(job) : ofPicture(job));
+    if ('page' in answer) for (const { data } of answer.page.tiles) moved(data);
+    return answer;
+  } catch (error) {
+    if (error instanceof PdfError) return { refused: error.reason, message: error.message };
+    // PDFium ran out of memory or into a trap: nothing of it can be used any more.
+    if (error instanceof Error && (error.name === 'RuntimeError' || error instanceof RangeError)) {
+      forget();
+      return { refused: 'damaged', message: 'it cannot be read' };
+    }
+    throw error;
+  } finally {
+    if (pdfium !== null && pdfium.memory > MEMORY) forget();
+  }
+}
+
+function forget(): void {
+  open.clear();
+  pdfium = null;
+}
+
+async function ofPdf(job: PageJob): Promise<PageAnswer> {
+  const document = await openPdf(job.file);
+  if (job.ask === 'pages') return { pages: document.pages };
+  if (job.ask === 'text') return { text: document.page(job.index, (p) => judgeTextLayer(p.text(), p.content())) };
+  const { options } = job;
+  const { pixels, dpi } = document.page(job.index, (p) => {
+    const most = options.maxPixels ?? MAX_PAGE_PIXELS;
+    const inches = (p.width / 72) * (p.height / 72);
+    const bounded = Math.min(options.dpi, Math.sqrt(most / Math.max(1e-6, inches)));
+    return { pixels: p.render(bounded), dpi: Math.round(bounded) };
+  });
+  return { page: await prepared({ ...pixels, channels: 4 }, dpi, options) };
+}
+
+async function openPdf(file: DocumentFile): Promise<PdfDocument> {
+  const known = open.get(file.path);
+  if (known !== undefined) {
+    // Last used, last closed.
+    open.delete(file.path);
+    open.set(file.path, known);
+    return known.document;
+  }
+  let bytes = file.bytes;
+  for (const each of open.values()) bytes += each.bytes;
+  for (const [path, each] of open) {
+    if (open.size < OPEN && bytes <= OPEN_BYTES) break;
+    each.document.close();
+    open.delete(path);
+    bytes -= each.bytes;
+  }
+  const content = await readFile(file.path);
+  pdfium ??= await Pdfium.load();
+  const document = pdfium.open(content);
+  open.set(file.path, { document, bytes: file.bytes });
+  return document;
+}
+
+async function ofPicture(job: PageJob): Promise<PageAnswer> {
+  if (job.ask === 'text') return { text: null };
+  const { path, format } = job.file;
+  if (job.ask === 'pages') {
+    if (format === 'heic') return { pages: 1 };
+    const { pages = 1, format: kind } = await sharp(path, { limitInputPixels: false }).metadata();
+    // The frames of an animation are no pages.
+    return { pages: kind === 'tiff' ? pages : 1 };
+  }
+  const most = job.options.maxPixels ?? MAX_PAGE_PIXELS;
+  const pixels = format === 'heic' ? await decodeHeic(path, most) : await decodePicture(path, job.index, most);
+  if (!('data' in pixels)) return { refused: 'too_large', message: pixels.tooLarge };
+  return { page: await prepared(pixels, null, job.options) };
+}
+
+async function decodePicture(path: string, page: number, most: number): Promise<PagePixels | { tooLarge: string }> {
+  const { width, height } = await sharp(path, { page, limitInputPixels: false }).metadata();
+  if (width * height > most) return { tooLarge: `it has ${width} × ${height} pixels; at most ${most} in all are read` };
+  try {
+    const { data, info } = await sharp(path, { page, failOn: 'truncated', limitInputPixels: most })
+      .autoOrient()
+      .flatten({ background: '#ffffff' })
+      .toColourspace('srgb')
+      .removeAlpha()
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const colour = info.channels === 3 ? data : await sharp(data, raw(info)).toColourspace('srgb').raw().toBuffer();
+    return { data: colour, width: info.width, height: info.height, channels: 3 };
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.trim().split('\n')[0] ?? '') : '';
+    throw new PdfError('damaged', `it is damaged or cut off: ${reason.slice(0, 120)}`);
+  }
+}
+
+const raw = ({ width, height, channels }: OutputInfo) => ({ raw: { width, height, channels } });
+
+async function prepared(pixels: PagePixels, dpi: number | null, options: PageOptions): Promise<PreparedPage> {
+  return { width: pixels.width, height: pixels.height, dpi, tiles: await tilesOf(pixels, options) };
+}
+
+/** Hands the memory over instead of copying it, if nothing else is in it. */
+function moved(data: Uint8Array): void {
+  if (data.buffer instanceof ArrayBuffer && data.buffer.byteLength === data.byteLength) move(data.buffer);
+}
