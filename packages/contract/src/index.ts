@@ -5,4 +5,5 @@ export * from './file.ts';
 export * from './ids.ts';
 export * from './line.ts';
 export * from './list.ts';
+export * from './ocr.ts';
 export * from './transcription.ts';
