@@ -7,6 +7,8 @@ export interface Units {
 
 /** The speed shown is that of the last minute. */
 const WINDOW_MS = 60_000;
+/** Of fewer, one long recording among short ones would make nonsense of the time left. */
+const ENOUGH_ITEMS = 5;
 
 /** Makes of what a batch says about itself from time to time how fast it goes and how long it will take. */
 export class Meter {
@@ -20,14 +22,14 @@ export class Meter {
 
   /**
    * Takes in how far the batch is. How many pages or minutes the items that were not begun have is not known before, so the
-   * time left is reckoned from whole items.
+   * time left is reckoned from whole items, once there are some to judge by.
    */
   read(doneItems: number, totalItems: number, units: Units | null): Speed {
     const at = this.#now();
     this.#first ??= { at, items: doneItems };
     const items = doneItems - this.#first.items;
     const seconds = (at - this.#first.at) / 1000;
-    const secondsLeft = items > 0 ? ((totalItems - doneItems) * seconds) / items : null;
+    const secondsLeft = items >= ENOUGH_ITEMS ? ((totalItems - doneItems) * seconds) / items : null;
     if (units === null) return { text: '', secondsLeft };
     this.#seen.push({ at, units: units.done });
     while (this.#seen.length > 2 && at - (this.#seen[1]?.at ?? at) >= WINDOW_MS) this.#seen.shift();
