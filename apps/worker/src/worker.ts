@@ -70,6 +70,24 @@ async function infers(options: WorkerOptions): Promise<InferWorker> {
     startEngine: start,
     tasks: createTasks({
       imageTokens: config.engine.imageTokens,
+      ocr: {
+        imageTokens: config.ocr.imageTokens,
+        dpi: config.ocr.dpi,
+        tileLines: config.ocr.tileLines,
+        maxPages: config.ocr.maxPages,
+        maxBytes: config.ocr.maxBytes,
+        contextTokens: config.engine.contextTokens,
+        ...(config.ocr.prompt === null ? {} : { prompt: config.ocr.prompt }),
+      },
+      transcription: {
+        chunkSeconds: config.transcription.chunkSeconds,
+        maxHours: config.transcription.maxHours,
+        maxBytes: config.transcription.maxBytes,
+        ...(config.transcription.prompt === null ? {} : { transcriptionPrompt: config.transcription.prompt }),
+        ...(config.transcription.translationPrompt === null
+          ? {}
+          : { translationPrompt: config.transcription.translationPrompt }),
+      },
       fetch: { allow: config.fetch.allow, allowHttp: config.fetch.http },
     }),
     filters: createFilters(mode === 'off' ? [] : [personalData({ mode, phoneRegion })]),
@@ -93,7 +111,7 @@ async function configuredEngine(options: WorkerOptions): Promise<() => Promise<E
       modelName: config.model.name,
       slots: config.engine.slots,
       contextTokens: config.engine.contextTokens,
-      imageTokens: config.engine.imageTokens,
+      imageTokens: Math.max(config.engine.imageTokens, config.ocr.imageTokens),
       ...(config.engine.threads === null ? {} : { threads: config.engine.threads }),
       ...(config.engine.gpuLayers === null ? {} : { gpuLayers: config.engine.gpuLayers }),
       onProgress: (message, done, total) => onProgress?.(message, done, total),

@@ -6,6 +6,12 @@ const SHIPPED = {
   text: fileURLToPath(new URL('../../../models/test/text.gguf', import.meta.url)),
   mmproj: fileURLToPath(new URL('../../../models/test/mmproj.gguf', import.meta.url)),
   name: 'batchmill-test',
+  // What it was trained on: a few short lines in a picture, short sentences in a recording, and to be asked so.
+  ocrImageTokens: 280,
+  tileLines: 6,
+  ocrPrompt: 'Read the text in this image.',
+  transcriptionPrompt: 'Transcribe the recording.',
+  chunkSeconds: 12,
 };
 
 const integer = (least: number, most: number) =>
@@ -61,7 +67,27 @@ const Environment = z.object({
   /** Most tokens one picture may take, 70 to 1120: more reads smaller print and takes longer. */
   IMAGE_TOKENS: integer(70, 1120).default(280),
 
-  /** Time one item may take, in seconds. */
+  /** Most tokens one picture of a document's page may take: pages need more than photographs. */
+  OCR_IMAGE_TOKENS: integer(70, 1120).optional(),
+  /** Resolution at which pages of PDFs are rendered, in dots per inch. */
+  OCR_DPI: integer(72, 600).default(200),
+  /** What the model is told to do with a page; unset: what suits Gemma 4. */
+  OCR_PROMPT: z.string().optional(),
+  /** Most lines of print the model reads well in one picture: pages with more are read in tiles. Unset: no such bound. */
+  OCR_TILE_LINES: integer(1, 1000).optional(),
+  /** Longest document, in pages. */
+  OCR_MAX_PAGES: integer(1, 1_000_000).default(5_000),
+  /** Largest document, and largest recording to be transcribed. */
+  MAX_MEDIA_MB: integer(1, 1_048_576).default(512),
+  /** What the model is told to do with a chunk of a recording; unset: what suits Gemma 4. */
+  TRANSCRIPTION_PROMPT: z.string().optional(),
+  TRANSLATION_PROMPT: z.string().optional(),
+  /** Longest chunk of a recording the model hears at once, in seconds. */
+  CHUNK_SECONDS: integer(1, 30).optional(),
+  /** Longest recording to be transcribed, in hours. */
+  MAX_AUDIO_HOURS: integer(1, 1_000).default(12),
+
+  /** Time one item may take, in seconds; of documents and recordings, one page or chunk. */
   ITEM_TIMEOUT: integer(1, 7 * 86_400).default(1_800),
   /** Results in memory are written to the bucket this often, in seconds. */
   PART_INTERVAL: integer(1, 3_600).default(5),
@@ -149,6 +175,21 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
       threads: e.THREADS ?? null,
       gpuLayers: e.GPU_LAYERS ?? null,
       imageTokens: e.IMAGE_TOKENS,
+    },
+    ocr: {
+      imageTokens: e.OCR_IMAGE_TOKENS ?? (shipped ? SHIPPED.ocrImageTokens : 1_120),
+      dpi: e.OCR_DPI,
+      prompt: e.OCR_PROMPT ?? (shipped ? SHIPPED.ocrPrompt : null),
+      tileLines: e.OCR_TILE_LINES ?? (shipped ? SHIPPED.tileLines : null),
+      maxPages: e.OCR_MAX_PAGES,
+      maxBytes: e.MAX_MEDIA_MB * MB,
+    },
+    transcription: {
+      prompt: e.TRANSCRIPTION_PROMPT ?? (shipped ? SHIPPED.transcriptionPrompt : null),
+      translationPrompt: e.TRANSLATION_PROMPT ?? null,
+      chunkSeconds: e.CHUNK_SECONDS ?? (shipped ? SHIPPED.chunkSeconds : 28),
+      maxHours: e.MAX_AUDIO_HOURS,
+      maxBytes: e.MAX_MEDIA_MB * MB,
     },
     worker: {
       itemTimeoutMs: e.ITEM_TIMEOUT * 1000,

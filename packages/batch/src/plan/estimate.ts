@@ -13,8 +13,16 @@ export interface Estimate {
 const IMAGE_TOKENS = 280;
 const AUDIO_TOKENS = 750;
 const ANSWER_TOKENS = 256;
+/** A page of a document at its own budget, and its text. */
+const PAGE_TOKENS = 1_120 + 400;
+/** Most documents are short; how long one is shows when it is opened. */
+const DOCUMENT_PAGES = 12;
+/** Ten minutes of speech: 25 tokens a second, and its text. */
+const RECORDING_TOKENS = 10 * 60 * (25 + 5);
 
-export function estimate(body: Record<string, unknown>, lineBytes: number): Estimate {
+export function estimate(endpoint: string, body: Record<string, unknown>, lineBytes: number): Estimate {
+  if (endpoint === '/v1/ocr') return { lane: 'media', tokens: pagesOf(body) * PAGE_TOKENS };
+  if (endpoint.startsWith('/v1/audio/')) return { lane: 'media', tokens: RECORDING_TOKENS };
   let images = 0;
   let audios = 0;
   if (Array.isArray(body.messages)) {
@@ -34,6 +42,11 @@ export function estimate(body: Record<string, unknown>, lineBytes: number): Esti
   // Inline media make the line long without making the prompt long.
   const text = media > 0 ? 64 : Math.ceil(lineBytes / 4);
   return { lane: media > 0 ? 'media' : 'text', tokens: text + images * IMAGE_TOKENS + audios * AUDIO_TOKENS + answer };
+}
+
+function pagesOf({ pages, document }: Record<string, unknown>): number {
+  if (Array.isArray(pages)) return Math.max(1, pages.length);
+  return isObject(document) && document.type === 'image_url' ? 1 : DOCUMENT_PAGES;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

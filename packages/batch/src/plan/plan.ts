@@ -76,7 +76,7 @@ export async function planBatch(
         }
         // Once the file is known to be wrong, or too long, its lines are only checked.
         if (errors.length === 0 && position < limits.items && line.bytes !== null)
-          await writer.add(position, line.bytes, estimate(result.body, line.bytes.length));
+          await writer.add(position, line.bytes, estimate(batch.endpoint, result.body, line.bytes.length));
         position++;
       }
     }
