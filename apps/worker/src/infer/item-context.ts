@@ -67,6 +67,14 @@ export function itemContext(
         clock.release();
       }
     },
+    untimed: async (work) => {
+      clock.hold();
+      try {
+        return await work();
+      } finally {
+        clock.release();
+      }
+    },
     pieces: deps.pieceTurns.limit,
     signal,
     clear: async () => {

@@ -3,7 +3,7 @@ import type { TaskContext } from '../port.ts';
 import { HeardChunk, type HearOptions, hearChunk } from './hear-chunk.ts';
 
 /** What hearing a recording asks of its surroundings. */
-export type HearContext = Pick<TaskContext, 'generate' | 'piece' | 'pieces' | 'signal'>;
+export type HearContext = Pick<TaskContext, 'generate' | 'piece' | 'untimed' | 'pieces' | 'signal'>;
 
 export interface Recording {
   /** In the order of the chunks as they came. */
@@ -43,7 +43,8 @@ export async function hearRecording(
     for (let at = 0; ; at++) {
       while (underWay.size >= context.pieces) await Promise.race(underWay);
       throwFailure();
-      const next = await chunks.next();
+      // The decoder may be at work on other recordings, and has a time limit of its own.
+      const next = await context.untimed(() => chunks.next());
       if (next.done === true) {
         await Promise.all(underWay);
         throwFailure();

@@ -87,7 +87,17 @@ export function pieceStore(signal: AbortSignal) {
 export function hearContext(changes: Partial<TaskContext> = {}) {
   const signal = changes.signal ?? new AbortController().signal;
   const store = pieceStore(signal);
-  return { store, context: { generate: hears, piece: store.piece, pieces: 4, signal, ...changes } };
+  return {
+    store,
+    context: {
+      generate: hears,
+      piece: store.piece,
+      untimed: <T>(work: () => Promise<T>) => work(),
+      pieces: 4,
+      signal,
+      ...changes,
+    },
+  };
 }
 
 /** A recording of the examples, with what is said in it. */
