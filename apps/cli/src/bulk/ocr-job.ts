@@ -39,6 +39,8 @@ const OcrBody = z.object({
   ),
   document_annotation: z.string().nullish(),
   document_annotation_error: fault.nullish(),
+  /** Of the annotation. */
+  content_filter_results: filters.nullish(),
 });
 type OcrBody = z.infer<typeof OcrBody>;
 
@@ -99,8 +101,14 @@ function annotation({ document_annotation: made }: OcrBody): Outputs['files'] {
   }
 }
 
-function annotationProblems({ document_annotation_error: error }: OcrBody): Problem[] {
-  return error == null ? [] : [{ ...error, at: 'annotation' }];
+function annotationProblems(answer: OcrBody): Problem[] {
+  const { document_annotation_error: error } = answer;
+  if (error != null) return [{ ...error, at: 'annotation' }];
+  return isBlocked(answer) ? [{ code: 'content_filter', message: 'a filter blocked it', at: 'annotation' }] : [];
+}
+
+function isBlocked({ content_filter_results: results }: Pick<OcrBody, 'content_filter_results'>): boolean {
+  return Object.values(results ?? {}).some((filter) => filter?.filtered === true);
 }
 
 /** Pages of one document under each other. Where there are several, a comment that no renderer shows says where each begins. */
@@ -112,8 +120,7 @@ function joined({ pages }: OcrBody): string {
 function problemsOf(page: OcrBody['pages'][number]): Problem[] {
   const at = `page ${page.index + 1}`;
   if (page.error != null) return [{ ...page.error, at }];
-  if (Object.values(page.content_filter_results ?? {}).some((filter) => filter?.filtered === true))
-    return [{ code: 'content_filter', message: 'a filter blocked its text', at }];
+  if (isBlocked(page)) return [{ code: 'content_filter', message: 'a filter blocked its text', at }];
   if (page.truncated === true)
     return [{ code: 'truncated', message: 'its text was cut off at the most tokens a page may take', at }];
   if (page.repeated === true)

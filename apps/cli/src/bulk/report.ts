@@ -24,21 +24,29 @@ interface Failure extends Problem {
   file: string;
 }
 
+/** Text that is there and deserves a look: no failure. */
+const DOUBTS: ReadonlySet<string> = new Set(['truncated', 'repeated']);
+const isDoubt = ({ code }: Problem) => code !== null && DOUBTS.has(code);
+
 /**
  * Says on standard error what is there and what is not, writes `failures.jsonl` (one line for each file, page or stretch that
- * is missing or doubtful; none if there are none), and sets the exit code to 1 if anything failed.
+ * is missing or doubtful; none if there are none), and sets the exit code to 1 if anything is missing.
  */
 export async function report(file: StateFile, found: Found, outShown: string): Promise<void> {
   const failures: Failure[] = [];
-  let [written, failed, incomplete] = [0, 0, 0];
+  let [written, failed, incomplete, doubtful] = [0, 0, 0, 0];
   for (const { path } of found.sources) {
     const result = file.state.sources[path]?.result;
     if (result === undefined) continue;
-    if (result.failed) failed++;
-    else written++;
-    if (!result.failed && result.problems.length > 0) incomplete++;
     for (const problem of result.problems) failures.push({ file: path, ...problem });
+    if (result.failed) failed++;
+    else {
+      written++;
+      if (!result.problems.every(isDoubt)) incomplete++;
+      else if (result.problems.length > 0) doubtful++;
+    }
   }
+  failures.sort((a, b) => Number(isDoubt(a)) - Number(isDoubt(b)));
   const list = join(file.out, 'failures.jsonl');
   if (failures.length === 0) await rm(list, { force: true });
   else await replaceFile(list, failures.map((failure) => `${JSON.stringify(failure)}\n`).join(''));
@@ -54,14 +62,13 @@ export async function report(file: StateFile, found: Found, outShown: string): P
     );
   }
   if (failures.length > 0) {
-    const partly = incomplete === 0 ? '' : `, ${incomplete} incomplete`;
-    lines.push(`Failed: ${failed}${partly}`);
+    lines.push(`Failed: ${failed}. Incomplete: ${incomplete}. Doubtful: ${doubtful}.`);
     lines.push(...shown(failures.map(describe), `more in ${join(outShown, 'failures.jsonl')}`));
     for (const code of new Set(failures.map((failure) => failure.code ?? ''))) {
       const advice = WHAT_TO_DO[code];
       if (advice !== undefined) lines.push(advice);
     }
-    process.exitCode = 1;
+    if (failed + incomplete > 0) process.exitCode = 1;
   }
   process.stderr.write(`${lines.join('\n')}\n`);
 }
