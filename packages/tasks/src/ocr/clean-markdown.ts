@@ -35,15 +35,15 @@ function withoutFence(text: string): string {
 }
 
 function withoutBlanks(text: string): string {
-  return text
-    .replaceAll(/[ \t]+$/gm, (blanks, at: number) => {
-      const lineBreak =
-        blanks.startsWith('  ') &&
-        /\S/.test(text.charAt(at - 1)) &&
-        /^\n *\S/.test(text.slice(at + blanks.length, at + blanks.length + 200));
-      return lineBreak ? '  ' : '';
-    })
-    .replace(/^\n+/, '')
+  const lines = text.split('\n').map((line) => {
+    const trimmed = line.trimEnd();
+    return trimmed !== '' && line.startsWith('  ', trimmed.length) ? `${trimmed}  ` : trimmed;
+  });
+  // A line break is one only before another line.
+  const kept = lines.map((line, i) => (lines[i + 1] ? line : line.trimEnd()));
+  return kept
+    .slice(kept.findIndex((line) => line !== ''))
+    .join('\n')
     .trimEnd();
 }
 
@@ -63,7 +63,7 @@ const LOOKED_AT = 30_000;
  */
 function endLoop(text: string): Loop | null {
   const end = text.slice(-LOOKED_AT);
-  const same = samePrefixes(Array.from(end, (_, i) => end.charCodeAt(end.length - 1 - i)));
+  const same = samePrefixes(Uint16Array.from({ length: end.length }, (_, i) => end.charCodeAt(end.length - 1 - i)));
   for (let unit = 1; unit <= end.length / 8; unit++) {
     const length = unit + (same[unit] ?? 0);
     if (length < 8 * unit) continue;
@@ -76,7 +76,7 @@ function endLoop(text: string): Loop | null {
 }
 
 /** For each place the length of what is there that equals the beginning: the Z algorithm, linear. */
-function samePrefixes(codes: readonly number[]): Uint32Array {
+function samePrefixes(codes: Uint16Array): Uint32Array {
   const same = new Uint32Array(codes.length);
   for (let i = 1, left = 0, right = 0; i < codes.length; i++) {
     let n = i < right ? Math.min(right - i, same[i - left] ?? 0) : 0;
