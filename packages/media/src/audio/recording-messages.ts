@@ -73,12 +73,12 @@ export class MessageReader {
     const json = await this.#bytes(headBytes);
     const data = await this.#bytes(dataBytes);
     if (json === null || data === null) return null;
-    return { ...headSchema.parse(JSON.parse(json.toString())), data };
+    return { ...headSchema.parse(JSON.parse(json.toString())), data: new Uint8Array(data.buffer) };
   }
 
   /** Exactly so many bytes. Pieces are collected by hand: `read(n)` of a stream waits for all n in its buffer. */
   async #bytes(n: number): Promise<Buffer | null> {
-    const whole = Buffer.allocUnsafe(n);
+    const whole = Buffer.allocUnsafeSlow(n);
     for (let have = 0; have < n; ) {
       const piece = this.#stream.read(Math.min(n - have, Math.max(1, this.#stream.readableLength)));
       if (Buffer.isBuffer(piece)) {
