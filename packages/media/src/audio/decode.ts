@@ -1,16 +1,11 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { RequestError } from '@batchmill/contract';
 import {
-  AV_CHANNEL_LAYOUT_MONO,
-  AV_CHANNEL_LAYOUT_STEREO,
-  AV_CHANNEL_ORDER_UNSPEC,
   AV_LOG_QUIET,
   AV_NOPTS_VALUE,
-  AV_SAMPLE_FMT_S16,
   AVDISCARD_ALL,
   AVERROR_DECODER_NOT_FOUND,
   AVMEDIA_TYPE_AUDIO,
-  type AVSampleFormat,
 } from 'node-av/constants';
 import {
   Codec,
@@ -19,13 +14,14 @@ import {
   FFmpegError,
   FormatContext,
   Frame,
+  InputFormat,
   Log,
   Packet,
   PosixError,
-  SoftwareResampleContext,
   type Stream,
 } from 'node-av/lib';
-import { badAudio, ENGINE_RATE } from './wav.ts';
+import { badAudio, tooLong, unsupported } from './recording-errors.ts';
+import { Resampler } from './resample.ts';
 
 export interface DecodeOptions {
   /** `mix`: all channels mixed down to one. `split`: the first two apart, if there are two. */
@@ -54,8 +50,6 @@ const FORMATS =
 /** Formats that do not say how long they last: FFmpeg guesses it by the size, and may be far off. */
 const GUESSED = /^(mp3|aac|ac3|eac3|amr|amrnb|amrwb|dts|mpeg|mpegts|loas|gsm)$/;
 
-/** A gap in the time stamps is filled with silence from 100 ms on; above an hour it is no gap but a broken clock. */
-const [MIN_GAP, MAX_GAP] = [0.1, 3_600];
 /** Bytes this process may take; a recording that wants more was made to. */
 const MAX_MEMORY = 2 ** 30;
 
@@ -76,7 +70,7 @@ const audioDecoders = Codec.getCodecList().filter((c) => c.isDecoder() && c.type
  */
 export function* decode(path: string, { channels, maxSeconds }: DecodeOptions): Generator<Int16Array[], Decoded> {
   using input = new Input(path, maxSeconds);
-  const output = new Output(channels, maxSeconds);
+  const output = new Resampler(channels, maxSeconds);
   using frame = new Frame();
   frame.alloc();
   try {
@@ -120,8 +114,7 @@ class Input {
     const opened = format.openInputSync(`file:${path}`, null, options);
     options.free();
     if (DISK_ERRORS.has(opened)) throw new Error(`${path}: ${FFmpegError.strerror(opened)}`);
-    if (opened < 0)
-      throw unsupported('The recording is of a format that FFmpeg does not know, or it is damaged at its beginning.');
+    if (opened < 0) throw notOpened(path);
     format.findStreamInfoSync();
     const found = format.findBestStream(AVMEDIA_TYPE_AUDIO, -1, -1, true);
     const stream = format.streams[found.streamIndex];
@@ -180,6 +173,26 @@ class Input {
   }
 }
 
+/** What to say of a file that FFmpeg does not open. */
+function notOpened(path: string): RequestError {
+  const name = InputFormat.probe(head(path, 4_096))?.name ?? '';
+  return name.split(',').some((n) => FORMATS.includes(n))
+    ? badAudio(`The recording (${name}) is damaged or cut off at its beginning.`)
+    : unsupported('The file is in no format of sound that FFmpeg knows.');
+}
+
+/** The first bytes of a file, with zeros behind if it is shorter. */
+function head(path: string, bytes: number): Buffer {
+  const file = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(bytes);
+    readSync(file, buffer);
+    return buffer;
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** How long the sound is by the words of the file, or `null` if it does not say or that is a guess of FFmpeg's. */
 function promisedSeconds(path: string, format: FormatContext, stream: Stream): number | null {
   if (GUESSED.test(format.iformat?.name ?? '')) return null;
@@ -191,131 +204,10 @@ function promisedSeconds(path: string, format: FormatContext, stream: Stream): n
 
 /** Seconds missing at the end of a WAV file by its header, which FFmpeg does not believe. 0 for other files. */
 function cutOff(path: string, stream: Stream): number {
-  const file = openSync(path, 'r');
-  try {
-    const header = Buffer.alloc(12);
-    readSync(file, header);
-    if (header.toString('latin1', 0, 4) !== 'RIFF' || header.toString('latin1', 8) !== 'WAVE') return 0;
-    const missing = 8 + header.readUInt32LE(4) - fstatSync(file).size;
-    // Programs that write WAV into a pipe cannot know the size, and write the largest they can think of.
-    if (header.readUInt32LE(4) >= 0x7fff_f000 || missing <= 0 || stream.codecpar.bitRate <= 0n) return 0;
-    return (8 * missing) / Number(stream.codecpar.bitRate);
-  } finally {
-    closeSync(file);
-  }
+  const header = head(path, 12);
+  if (header.toString('latin1', 0, 4) !== 'RIFF' || header.toString('latin1', 8) !== 'WAVE') return 0;
+  const missing = 8 + header.readUInt32LE(4) - statSync(path).size;
+  // Programs that write WAV into a pipe cannot know the size, and write the largest they can think of.
+  if (header.readUInt32LE(4) >= 0x7fff_f000 || missing <= 0 || stream.codecpar.bitRate <= 0n) return 0;
+  return (8 * missing) / Number(stream.codecpar.bitRate);
 }
-
-/** Resamples frames and lays them at their time. */
-class Output {
-  /** Of the recording; 0 before the first frame. */
-  channels = 0;
-  readonly #wanted: 'mix' | 'split';
-  readonly #maxSamples: number;
-  readonly #maxSeconds: number;
-  #resampler: { key: string; context: SoftwareResampleContext } | null = null;
-  #channelsOut = 1;
-  #samples = 0;
-  /** Added to time stamps, which may begin anew or be broken. */
-  #shift = 0;
-  #buffer = Buffer.alloc(0);
-
-  constructor(wanted: 'mix' | 'split', maxSeconds: number) {
-    this.#wanted = wanted;
-    this.#maxSeconds = maxSeconds;
-    // A millisecond is for the rounding of the resampler.
-    this.#maxSamples = Math.floor((maxSeconds + 0.001) * ENGINE_RATE);
-  }
-
-  get seconds(): number {
-    return this.#samples / ENGINE_RATE;
-  }
-
-  *push(frame: Frame, format: AVSampleFormat, time: number | null): Generator<Int16Array[]> {
-    if (this.channels === 0) {
-      this.channels = frame.channels;
-      this.#channelsOut = this.#wanted === 'split' && frame.channels >= 2 ? 2 : 1;
-    }
-    // A stream may change midway (joined files).
-    const key = `${frame.sampleRate} ${format} ${frame.channels} ${frame.channelLayout.mask}`;
-    if (this.#resampler?.key !== key) {
-      yield* this.flush();
-      this.close();
-      this.#resampler = { key, context: this.#resamplerFor(frame, format) };
-    }
-    if (time !== null) yield* this.#silenceUntil(time);
-    const { context } = this.#resampler;
-    yield* this.#convert(context, frame.extendedData, frame.nbSamples);
-  }
-
-  /** What the resampler still holds. */
-  *flush(): Generator<Int16Array[]> {
-    if (this.#resampler !== null) yield* this.#convert(this.#resampler.context, null, 0);
-  }
-
-  close(): void {
-    this.#resampler?.context.free();
-    this.#resampler = null;
-  }
-
-  *#silenceUntil(time: number): Generator<Int16Array[]> {
-    const gap = time + this.#shift - this.seconds;
-    if (Math.abs(gap) < MIN_GAP) return;
-    if (gap < 0 || gap > MAX_GAP) {
-      this.#shift -= gap;
-      return;
-    }
-    for (let left = Math.round(gap * ENGINE_RATE); left > 0; ) {
-      const n = Math.min(left, ENGINE_RATE);
-      left -= n;
-      yield this.#counted(Array.from({ length: this.#channelsOut }, () => new Int16Array(n)));
-    }
-  }
-
-  *#convert(context: SoftwareResampleContext, data: Buffer[] | null, samples: number): Generator<Int16Array[]> {
-    const room = context.getOutSamples(samples) + 32;
-    const bytes = room * 2 * this.#channelsOut;
-    if (this.#buffer.length < bytes) this.#buffer = Buffer.alloc(bytes);
-    const n = context.convertSync([this.#buffer], room, data, samples);
-    if (n < 0) throw badAudio('The recording cannot be brought to 16 kHz; it may be damaged.');
-    if (n === 0) return;
-    const all = new Int16Array(this.#buffer.buffer, this.#buffer.byteOffset, n * this.#channelsOut);
-    yield this.#counted(this.#channelsOut === 1 ? [all] : [everySecond(all, 0), everySecond(all, 1)]);
-  }
-
-  #counted(block: Int16Array[]): Int16Array[] {
-    this.#samples += block[0]?.length ?? 0;
-    if (this.#samples > this.#maxSamples) throw tooLong(this.#maxSeconds);
-    return block;
-  }
-
-  #resamplerFor(frame: Frame, format: AVSampleFormat): SoftwareResampleContext {
-    const { channels, channelLayout, sampleRate } = frame;
-    const context = new SoftwareResampleContext();
-    const layout = this.#channelsOut === 2 ? AV_CHANNEL_LAYOUT_STEREO : AV_CHANNEL_LAYOUT_MONO;
-    let result = context.allocSetOpts2(layout, AV_SAMPLE_FMT_S16, ENGINE_RATE, channelLayout, format, sampleRate);
-    // FFmpeg mixes by the places of the loudspeakers, if the file says them; else by the mean.
-    if (result >= 0 && this.#channelsOut === 1 && channels > 1 && channelLayout.order === AV_CHANNEL_ORDER_UNSPEC)
-      result = context.setMatrix(new Array<number>(channels).fill(1 / channels), channels);
-    if (result >= 0 && this.#channelsOut === 2 && channels >= 2) {
-      const take = (channel: number) => Array.from({ length: channels }, (_, i) => (i === channel ? 1 : 0));
-      result = context.setMatrix([...take(0), ...take(1)], channels);
-    }
-    if (result < 0 || context.init() < 0) {
-      context.free();
-      throw unsupported(`The recording's sound (${channels} channels of ${sampleRate} Hz) cannot be resampled.`);
-    }
-    return context;
-  }
-}
-
-function everySecond(samples: Int16Array, first: number): Int16Array {
-  const out = new Int16Array(samples.length / 2);
-  for (let i = 0; i < out.length; i++) out[i] = samples[2 * i + first] ?? 0;
-  return out;
-}
-
-const unsupported = (message: string) => new RequestError(400, message, { code: 'unsupported_audio' });
-const tooLong = (maxSeconds: number) =>
-  new RequestError(400, `The recording is longer than ${maxSeconds} s; cut it into shorter ones.`, {
-    code: 'audio_too_long',
-  });

@@ -2,8 +2,8 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { RequestError } from '@batchmill/contract';
+import { badAudio } from './recording-errors.ts';
 import { type Job, type Message, MessageReader } from './recording-messages.ts';
-import { badAudio } from './wav.ts';
 
 /** No sign of life for so long means that a decoder hangs. */
 const STALL_MS = 60_000;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { deadline } from '../deadline.ts';
 import { createLimit } from '../limit.ts';
 import { type End, runDecoder } from './decoders.ts';
-import { badAudio } from './wav.ts';
+import { badAudio } from './recording-errors.ts';
 
 export interface AudioOptions {
   /** Longest recording taken. */

@@ -1,7 +1,8 @@
 import { type Decoded, decode } from './decode.ts';
+import { badAudio } from './recording-errors.ts';
 import type { Head, Job } from './recording-messages.ts';
 import { SpeechCutter } from './speech-cutter.ts';
-import { badAudio, ENGINE_RATE, encodeWav } from './wav.ts';
+import { ENGINE_RATE, encodeWav } from './wav.ts';
 
 interface Part {
   head: Head;

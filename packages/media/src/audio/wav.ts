@@ -1,11 +1,5 @@
-import { RequestError } from '@batchmill/contract';
-
 /** Sample rate of what the engine hears, in Hz. */
 export const ENGINE_RATE = 16_000;
-
-/** A recording that cannot be read. `message` tells the sender what is wrong with it. */
-export const badAudio = (message: string, cause?: unknown) =>
-  new RequestError(400, message, { code: 'invalid_audio', cause });
 
 /** A WAV file of 16-bit mono samples, given in pieces. */
 export function encodeWav(pieces: Int16Array[], rate: number): Uint8Array {
