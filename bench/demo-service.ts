@@ -7,7 +7,8 @@ import OpenAI, { toFile } from 'openai';
 import { z } from 'zod';
 import { newHome, ServiceProcess } from '../test/servers/service.ts';
 
-export const DEMO = fileURLToPath(new URL('../models/demo/', import.meta.url));
+/** Folder of the model; `DEMO_MODEL` names another, to try an export before it is taken. */
+export const DEMO = process.env.DEMO_MODEL ?? fileURLToPath(new URL('../models/demo', import.meta.url));
 
 /** One request of a batch. */
 export interface Ask {
@@ -48,8 +49,8 @@ export async function startDemoService(): Promise<DemoService> {
       PORT: '0',
       QUEUE_URL: '',
       BUCKET_URL: '',
-      MODEL: `${DEMO}text.gguf`,
-      MMPROJ: `${DEMO}mmproj.gguf`,
+      MODEL: join(DEMO, 'text.gguf'),
+      MMPROJ: join(DEMO, 'mmproj.gguf'),
       CONTEXT_TOKENS: '2048',
       IMAGE_TOKENS: '280',
       OCR_IMAGE_TOKENS: '280',

@@ -5,7 +5,7 @@ import type { Source } from './sources.ts';
 import type { StateFile } from './state.ts';
 import { inParallel, uploadFile } from './upload.ts';
 
-const UPLOADS_AT_A_TIME = 4;
+const UPLOADS_AT_A_TIME = 8;
 /** A copy that expires sooner than this is not relied on: a batch takes up to a week. */
 const MARGIN_SECONDS = 8 * 86_400;
 
