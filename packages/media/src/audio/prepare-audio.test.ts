@@ -72,6 +72,15 @@ describe('prepareAudio', () => {
     expect(purity(samplesOf(data).subarray(800, -800))).toBeGreaterThan(0.9999);
   });
 
+  it('goes on when a stream changes its rate and its channels midway', async () => {
+    const joined = Buffer.concat(['tone-22050.mp3', 'tone-stereo.mp3', 'tone-mono.mp3'].map(fixture));
+    const { data, seconds } = await prepareAudio(joined, options);
+    expect(seconds).toBeGreaterThan(2.9);
+    expect(seconds).toBeLessThan(3.3);
+    for (const at of [0.2, 1.3, 2.4])
+      expect(purity(samplesOf(data).subarray(at * 16_000, (at + 0.5) * 16_000)), `${at}`).toBeGreaterThan(0.99);
+  });
+
   it('bounds the length of what comes out, whatever the header says', async () => {
     await expect(prepareAudio(encodeWav([tone(3, 8_000)], 8_000), { maxSeconds: 2 })).rejects.toEqual(
       error('audio_too_long', /2 s/),
