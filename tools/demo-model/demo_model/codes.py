@@ -1,6 +1,6 @@
 """Fixed codes: what an encoder's token is to be, as a vector of the text model's width.
 
-They are drawn once from a seed, so that the two encoders and the text model can be trained apart, at the same time: the
+They follow from a seed, so that the two encoders and the text model can be trained apart, at the same time: the
 encoders learn to say the codes, the text model learns to read them. Joined, all three are trained on together."""
 
 from __future__ import annotations
@@ -16,41 +16,45 @@ from .data.speech import PHONEMES, WORD_CLASS
 WIDTH = 192
 CHARACTERS = 96  # 0 is none, then chr(32)..chr(126)
 SEED = 4242
-# Of the codes of column and row, against the letters'.
-PLACE_SCALE = 0.5
-FREQUENCIES = tuple(math.pi / 2 ** (i / 1.5) for i in range(1, 9))
+# A cell's code has a part for each slot, in which the letter there is said, and at its end a part for the cell's place: so
+# what an encoder says of one letter has nothing to do with the letters beside it, and a reader finds it by looking at
+# one part. Codes of letter and slot drawn together were not learned.
+LETTER = 14
+PLACE = WIDTH - SLOTS * LETTER
+STRENGTH = 1.5
 
 
 def _normal(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(SEED + seed))
 
 
-def character_codes() -> Tensor:
-    """[SLOTS, CHARACTERS, WIDTH]. Half of a code is the character's alone, half belongs to the slot too: so that a
-    letter looks like itself wherever it stands. Row 0 (none) is zero."""
-    codes = (_normal(1, 1, CHARACTERS, WIDTH) + _normal(2, SLOTS, CHARACTERS, WIDTH)) / math.sqrt(2)
-    codes[:, 0] = 0
-    return codes
-
-
-def empty_code() -> Tensor:
-    """[WIDTH], of a cell in which nothing stands."""
-    return _normal(3, WIDTH)
-
-
-def waves(n: int, step: float = 1.0) -> Tensor:
-    """[n, 2 * frequencies]: sine and cosine, so that one matrix moves every place to the next."""
-    angle = torch.arange(n)[:, None] * step * torch.tensor(FREQUENCIES)
-    return torch.cat([angle.sin(), angle.cos()], 1)
+def letter_codes() -> Tensor:
+    """[CHARACTERS, LETTER], pushed apart from each other; row 0 (none) is zero."""
+    codes = _normal(1, CHARACTERS - 1, LETTER).requires_grad_()
+    optimizer = torch.optim.Adam([codes], 0.05)
+    for _ in range(300):
+        unit = codes / codes.norm(dim=1, keepdim=True)
+        alike = (unit @ unit.T).fill_diagonal_(-1)
+        loss = (alike * 12).exp().mean().log()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    unit = codes.detach() / codes.detach().norm(dim=1, keepdim=True)
+    return torch.cat([torch.zeros(1, LETTER), unit * STRENGTH * math.sqrt(LETTER)])
 
 
 def place_codes(columns: int, rows: int) -> Tensor:
-    """[rows * columns, WIDTH] of a picture's cells, row by row."""
-    size = 2 * len(FREQUENCIES)
-    scale = PLACE_SCALE * math.sqrt(2 / size)
-    x = waves(columns) @ _normal(4, size, WIDTH) * scale
-    y = waves(rows) @ _normal(5, size, WIDTH) * scale
-    return (y[:, None] + x[None]).reshape(rows * columns, WIDTH)
+    """[rows * columns, PLACE] of a picture's cells, row by row: sines and cosines, so that one matrix moves every place to
+    the next."""
+    frequencies = math.pi / 2.0 ** torch.arange(PLACE // 4)
+
+    def waves(n: int) -> Tensor:
+        angle = torch.arange(n)[:, None] * frequencies
+        return torch.cat([angle.sin(), angle.cos()], 1)
+
+    x = waves(columns)[None].expand(rows, -1, -1)
+    y = waves(rows)[:, None].expand(-1, columns, -1)
+    return torch.cat([x, y], 2).reshape(rows * columns, PLACE)
 
 
 def phoneme_codes() -> Tensor:

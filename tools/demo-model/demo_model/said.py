@@ -15,14 +15,13 @@ LOST, MISTAKEN, SHIFTED = 0.01, 0.03, 0.06
 
 class Sayer:
     def __init__(self) -> None:
-        self.characters, self.empty = codes.character_codes(), codes.empty_code()
+        self.letters = codes.letter_codes()
         self.phonemes, self.words = codes.phoneme_codes(), codes.word_codes()
 
     def image(self, cells: Tensor, grid: tuple[int, int]) -> Tensor:
         """cells [B, tokens, SLOTS] -> [B, tokens, WIDTH], as it should be."""
-        slots = torch.arange(cells.shape[-1])
-        total = self.characters[slots, cells].sum(2)
-        return total + ((cells > 0).sum(-1) == 0)[..., None] * self.empty + codes.place_codes(*grid)
+        place = codes.place_codes(*grid).expand(cells.shape[0], -1, -1)
+        return torch.cat([self.letters[cells].flatten(2), place], -1)
 
     def audio(self, phonemes: Tensor, ended: Tensor) -> Tensor:
         return self.phonemes[phonemes] + self.words[ended]

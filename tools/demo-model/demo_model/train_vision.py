@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from . import codes, loop
 from .batches import Batch, Maker
 from .config import demo_vision
-from .data.pictures import THIRDS, Level
+from .data.pictures import SLOTS, THIRDS, Level
 from .said import Sayer
 from .vision import VisionEncoder
 from .vocabulary import demo_vocabulary
@@ -24,6 +24,10 @@ LEVELS = (
 CLEAN = Level(most_lines=6, least_lines=4, noise=0.0)
 
 
+# Weight of what a patch says in the place of others.
+PATIENCE = 4.0
+
+
 class VisionTeacher(nn.Module):
     """The encoder, classifiers of its patches, and the classifier of its tokens whose weights are the codes."""
 
@@ -33,9 +37,15 @@ class VisionTeacher(nn.Module):
         width = self.encoder.cfg.n_embd
         self.centre_head = nn.Linear(width, THIRDS * codes.CHARACTERS)
         self.cover_head = nn.Linear(width, codes.CHARACTERS)
-        self.scale = nn.Parameter(torch.tensor(0.03))
+        self.scale = nn.Parameter(torch.tensor(0.3))
         self.none_bias = nn.Parameter(torch.tensor(4.0))
         self.sayer = Sayer()
+
+    def letters_of(self, media: Tensor) -> Tensor:
+        """[B, tokens, SLOTS * LETTER or more] -> logits [B, tokens, SLOTS, CHARACTERS]."""
+        said = media[..., : SLOTS * codes.LETTER].unflatten(-1, (SLOTS, codes.LETTER))
+        logits = said @ self.sayer.letters.T * self.scale
+        return torch.cat([logits[..., :1] + self.none_bias, logits[..., 1:]], -1)
 
     def teach(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, float]]:
         """-> what the encoder says of the batch [B, tokens, WIDTH], its loss, figures for the log."""
@@ -46,23 +56,38 @@ class VisionTeacher(nn.Module):
         centre = named(self.centre_head(x).float().unflatten(-1, (THIRDS, codes.CHARACTERS)), batch.centres)
         cover = named(self.cover_head(x).float(), batch.covers)
         with torch.autocast("cpu", enabled=False):
-            logits = torch.einsum("btw,scw->btsc", media, self.sayer.characters) * self.scale
-            logits = torch.cat([logits[..., :1] + self.none_bias, logits[..., 1:]], -1)
+            logits = self.letters_of(media)
             cell = named(logits, cells)
             distance = F.mse_loss(media, self.sayer.image(cells, batch.grid))
+            # What a token says is the sum of what its patches add: each is to say its own letters and nothing else. Told
+            # only of the sum, patches of a page with several letters in a cell learned it very slowly.
+            added = self.encoder.added_by_patches(x.float(), batch.grid[0])
+            own, others = own_slots(added[..., : -codes.PLACE].unflatten(-1, (SLOTS, codes.LETTER)))
+            patch = named(self.letters_of(own.flatten(-2)), cells) + others.square().mean() * PATIENCE
+        # The tokens are what counts; the patches show the way there.
         there = cells > 0
         return (
             media,
-            centre + cover + cell + distance,
+            0.3 * (centre + cover) + cell + 2 * patch + distance,
             {
                 "centre": centre.item(),
                 "cover": cover.item(),
                 "cell": cell.item(),
+                "patch": patch.item(),
                 "distance": distance.item(),
                 "right": (logits.argmax(-1) == cells)[there].float().mean().item(),
                 "letters": float(there.sum()),
             },
         )
+
+
+def own_slots(added: Tensor) -> tuple[Tensor, Tensor]:
+    """[B, tokens, patches, SLOTS, LETTER] -> [B, tokens, SLOTS, LETTER] of the patch that a slot lies in; all others."""
+    patches = added.shape[2]
+    by_patch = added.unflatten(3, (patches, SLOTS // patches))
+    mine = torch.eye(patches, dtype=torch.bool)[:, :, None, None]
+    own = (by_patch * mine).sum(2).flatten(2, 3)
+    return own, by_patch * ~mine
 
 
 def named(logits: Tensor, labels: Tensor) -> Tensor:

@@ -87,6 +87,19 @@ class VisionEncoder(nn.Module):
             x = b(x, *angles)
         return x
 
+    def added_by_patches(self, x: Tensor, columns: int) -> Tensor:
+        """The output of `patches`, so many tokens to a row -> [B, tokens, n_merge², n_out]: what each patch adds to its
+        token, upper ones first. Without `std_bias`, they add up to the token. Only training asks."""
+        c = self.cfg
+        B, N, E = x.shape
+        m = c.n_merge
+        rows = N // (columns * m * m)
+        cells = x.view(B, rows, m, columns, m, E).transpose(2, 3).reshape(B, rows * columns, m * m, E)
+        if c.has_std:
+            cells = cells * self.v.std_scale
+        scale = cells.mean(2, keepdim=True).square().mean(-1, keepdim=True).add(c.eps / E).rsqrt()
+        return self.mm.input_projection(cells * scale / (m * m))
+
     def pool(self, x: Tensor, columns: int) -> Tensor:
         """The output of `patches`, so many to a row -> [B, tokens, n_out]."""
         c = self.cfg

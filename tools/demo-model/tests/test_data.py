@@ -55,7 +55,7 @@ def test_a_token_of_the_answer_knows_where_it_stands() -> None:
             for t in range(batch.there.shape[1])
             if batch.there[b, t] >= 0
         ]
-        assert len(told) > 3
+        assert told
         assert all(0 <= place - first < columns * rows for _, place in told)
         # In reading order rows never go up.
         line = [place // columns for place in told]
