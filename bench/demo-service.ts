@@ -57,7 +57,7 @@ export async function startDemoService(): Promise<DemoService> {
       OCR_TILE_LINES: '6',
       OCR_PROMPT: 'Read the text in this image.',
       TRANSCRIPTION_PROMPT: 'Transcribe the recording.',
-      TRANSCRIPTION_CHUNK_SECONDS: '8',
+      CHUNK_SECONDS: '8',
     },
     ready: (printed) => printed.includes('Batchmill is up'),
   });

@@ -42,5 +42,9 @@ test('documents and recordings take the media lane, and cost what their pages an
   expect(estimate('/v1/ocr', { document: { type: 'image_url', image_url: 'x' } }, 100).tokens).toBeLessThan(
     whole.tokens,
   );
+  const ranges = (pages: string) => estimate('/v1/ocr', { ...document, pages }, 100).tokens;
+  expect(ranges('0-2, 7')).toBe(estimate('/v1/ocr', { ...document, pages: [0, 1, 2, 7] }, 100).tokens);
+  expect(ranges('0-999999999999')).toBe(ranges('0-4999'));
+  expect(ranges('7-5,x')).toBe(2 * ranges('1'));
   expect(estimate('/v1/audio/transcriptions', {}, 100)).toMatchObject({ lane: 'media' });
 });

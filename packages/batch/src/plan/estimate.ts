@@ -17,6 +17,8 @@ const ANSWER_TOKENS = 256;
 const PAGE_TOKENS = 1_120 + 400;
 /** Most documents are short; how long one is shows when it is opened. */
 const DOCUMENT_PAGES = 12;
+/** No range makes a document longer than this. */
+const MOST_PAGES = 5_000;
 /** Ten minutes of speech: 25 tokens a second, and its text. */
 const RECORDING_TOKENS = 10 * 60 * (25 + 5);
 
@@ -46,8 +48,18 @@ export function estimate(endpoint: string, body: Record<string, unknown>, lineBy
 
 function pagesOf({ pages, document }: Record<string, unknown>): number {
   if (Array.isArray(pages)) return Math.max(1, pages.length);
+  if (typeof pages === 'string') return Math.min(MOST_PAGES, pages.split(',').map(lengthOf).reduce(sum));
   return isObject(document) && document.type === 'image_url' ? 1 : DOCUMENT_PAGES;
 }
+
+/** Of `5-7`, or of one page. */
+function lengthOf(range: string): number {
+  const [first, last = first] = range.split('-');
+  const length = Number(last) - Number(first) + 1;
+  return length > 1 ? length : 1;
+}
+
+const sum = (a: number, b: number) => a + b;
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;

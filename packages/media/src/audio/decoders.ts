@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { RequestError } from '@batchmill/contract';
 import { badAudio } from './recording-errors.ts';
 import { type Job, type Message, MessageReader } from './recording-messages.ts';
@@ -29,7 +30,7 @@ class Decoder {
         return value === undefined ? [] : [[name, value]];
       }),
     );
-    const script = new URL('./decoder-process.ts', import.meta.url).pathname;
+    const script = fileURLToPath(new URL('./decoder-process.ts', import.meta.url));
     this.#child = spawn(process.execPath, ['--max-old-space-size=512', script], {
       stdio: ['pipe', 'pipe', 'ignore'],
       env,

@@ -1,9 +1,10 @@
 import type { FetchOptions } from '@batchmill/media';
 import type { Task, TaskContext } from '../port.ts';
+import { checkModel } from '../refusals.ts';
 import { type ChatDraft, draft } from './draft.ts';
 import { generateRequest } from './generate-request.ts';
 import { engineMessages, type MediaOptions } from './messages.ts';
-import { checkModel, parseRequest } from './request.ts';
+import { parseRequest } from './request.ts';
 
 export interface ChatTaskOptions {
   /** Most tokens one picture may cost, 70 to 1,120. Default 280; the engine must be started for as many. */

@@ -2,8 +2,8 @@ import { type ChatMessage, type ContentPart, RequestError } from '@batchmill/con
 import type { Message, MessagePart, ToolCall } from '@batchmill/engine';
 import { createLimit, type Limit, mediaKind, prepareAudio, prepareImage } from '@batchmill/media';
 import type { TaskContext } from '../port.ts';
+import { wrong } from '../refusals.ts';
 import { readSource, readUploaded, type SourceContext, type SourceOptions } from '../source/read-source.ts';
-import { wrong } from './request.ts';
 
 export interface MediaOptions extends SourceOptions {
   /** Most tokens one picture may cost. */

@@ -1,4 +1,5 @@
-import { ChatRequest, invalid, RequestError } from '@batchmill/contract';
+import { ChatRequest, invalid } from '@batchmill/contract';
+import { wrong } from '../refusals.ts';
 
 /**
  * Reads a body, with the rules that one parameter sets for another.
@@ -19,18 +20,4 @@ export function parseRequest(body: Record<string, unknown>): ChatRequest {
   if (typeof choice === 'object' && !names.has(choice.function.name))
     throw wrong('tool_choice.function.name', `there is no tool '${choice.function.name}' in 'tools'`);
   return request;
-}
-
-/** A parameter with a value that cannot be. */
-export function wrong(param: string, why: string): RequestError {
-  return new RequestError(400, `Invalid value for '${param}': ${why}.`, { code: 'invalid_value', param });
-}
-
-/** @throws RequestError 404 `model_not_found` unless the held model goes by this name. */
-export function checkModel(model: string, served: readonly string[]): void {
-  if (model === 'default' || served.includes(model)) return;
-  throw new RequestError(404, `The model '${model}' is not served here; served is '${served[0] ?? 'default'}'.`, {
-    code: 'model_not_found',
-    param: 'model',
-  });
 }

@@ -1,12 +1,14 @@
 import { join } from 'node:path';
-import { addUsage, RequestError } from '@batchmill/contract';
+import { addUsage, NO_USAGE, RequestError, Usage } from '@batchmill/contract';
 import { type FetchOptions, openDocument } from '@batchmill/media';
-import { checkModel } from '../chat/request.ts';
+import { z } from 'zod';
+import { pieceError } from '../piece.ts';
 import type { Task, TaskContext } from '../port.ts';
+import { about, checkModel } from '../refusals.ts';
 import { saveSource } from '../source/save-source.ts';
-import { about } from '../transcription/request.ts';
-import { documentAnnotation } from './annotation.ts';
+import { type DocumentAnnotation, documentAnnotation } from './annotation.ts';
 import { readDocument } from './read-document.ts';
+import { KeptError, type ReadPage } from './read-page.ts';
 import { parseOcr, type Reading, selectPages } from './request.ts';
 import { type OcrDraft, ocrDraft } from './result.ts';
 
@@ -57,7 +59,10 @@ export function createOcrTask(options: OcrOptions = {}): OcrTask {
       const file = join(await context.folder(), 'document');
       try {
         await saveSource(request.source, file, context, source);
-        const document = await openDocument(file, { maxPages: options.maxPages ?? 5_000, signal: context.signal });
+        // Waits for pages of other documents, and has a time limit of its own.
+        const document = await context.untimed(() =>
+          openDocument(file, { maxPages: options.maxPages ?? 5_000, signal: context.signal }),
+        );
         const pages = await readDocument(
           document,
           selectPages(request.pages, document.pages),
@@ -92,21 +97,38 @@ export function createOcrTask(options: OcrOptions = {}): OcrTask {
   };
 }
 
+const Annotated = z.strictObject({ annotation: z.string().nullable(), error: KeptError.nullable(), usage: Usage });
+const NOT_ANNOTATED: DocumentAnnotation = { annotation: null, error: null, usage: NO_USAGE };
+
+/** A piece like the pages: it has its own time, is not made again, and the pages are delivered without it if it fails. */
 async function annotate(
-  { annotation }: Reading,
-  pages: readonly { markdown: string }[],
+  { annotation: asked }: Reading,
+  pages: readonly ReadPage[],
   { contextTokens, maxTokens }: OcrOptions,
   context: TaskContext,
-) {
-  return documentAnnotation({
-    pages: annotation === null ? [] : pages.map((page) => page.markdown),
-    schema: annotation?.schema ?? {},
-    ...(annotation?.prompt ? { prompt: annotation.prompt } : {}),
-    generate: (request) => context.generate(request),
-    ...(contextTokens === undefined ? {} : { contextTokens }),
-    ...(maxTokens === undefined ? {} : { maxTokens }),
-    signal: context.signal,
-  });
+): Promise<DocumentAnnotation> {
+  if (asked === null) return NOT_ANNOTATED;
+  try {
+    return await context.piece('annotation', {
+      read: (kept) => Annotated.parse(kept),
+      work: (signal) =>
+        documentAnnotation({
+          pages: pages.map((page) => page.markdown),
+          schema: asked.schema,
+          ...(asked.prompt === null ? {} : { prompt: asked.prompt }),
+          generate: (request) => context.generate(request, signal),
+          ...(contextTokens === undefined ? {} : { contextTokens }),
+          ...(maxTokens === undefined ? {} : { maxTokens }),
+          signal,
+        }),
+      units: () => 0,
+    });
+  } catch (error) {
+    context.signal.throwIfAborted();
+    const own = pieceError(error);
+    if (own === null) throw error;
+    return { ...NOT_ANNOTATED, error: own };
+  }
 }
 
 function noVision({ model, param }: Reading, { models }: TaskContext): RequestError {

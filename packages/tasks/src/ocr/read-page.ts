@@ -7,6 +7,8 @@ import type { TaskContext } from '../port.ts';
 import { cleanMarkdown } from './clean-markdown.ts';
 import { joinTiles } from './join-tiles.ts';
 
+export const KeptError = z.strictObject({ status: z.number(), code: z.string().nullable(), message: z.string() });
+
 /** What was read of one page; JSON, as it is kept. */
 export const ReadPage = z.strictObject({
   index: z.number().int(),
@@ -16,7 +18,7 @@ export const ReadPage = z.strictObject({
   truncated: z.boolean(),
   repeated: z.boolean(),
   usage: Usage,
-  error: z.strictObject({ status: z.number(), code: z.string().nullable(), message: z.string() }).nullable(),
+  error: KeptError.nullable(),
 });
 export type ReadPage = z.infer<typeof ReadPage>;
 
@@ -32,6 +34,18 @@ export interface ReadOptions {
 /** What reading a page asks of its surroundings. */
 export type ReadContext = Pick<TaskContext, 'generate' | 'models' | 'image'>;
 
+/** A page of which nothing is known yet. */
+export const unread = (index: number): ReadPage => ({
+  index,
+  markdown: '',
+  dimensions: null,
+  source: 'none',
+  truncated: false,
+  repeated: false,
+  usage: NO_USAGE,
+  error: null,
+});
+
 /** Of pictures, which say nothing about it; Mistral's answer has a number there too. */
 const NO_DPI = 0;
 
@@ -46,16 +60,7 @@ export async function readPage(
   context: ReadContext,
   signal: AbortSignal,
 ): Promise<ReadPage> {
-  const page: ReadPage = {
-    index,
-    markdown: '',
-    dimensions: null,
-    source: 'none',
-    truncated: false,
-    repeated: false,
-    usage: NO_USAGE,
-    error: null,
-  };
+  const page = emptyPage(index, null);
   try {
     if (options.textLayer !== 'ignore') {
       const layer = await document.textLayer(index, signal);
@@ -84,6 +89,20 @@ export async function readPage(
     if (own === null) throw error;
     return { ...page, error: own };
   }
+}
+
+/** A page without text. */
+export function emptyPage(index: number, error: ReadPage['error']): ReadPage {
+  return {
+    index,
+    markdown: '',
+    dimensions: null,
+    source: 'none',
+    truncated: false,
+    repeated: false,
+    usage: NO_USAGE,
+    error,
+  };
 }
 
 async function readTiles(

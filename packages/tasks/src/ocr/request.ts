@@ -1,5 +1,5 @@
 import { invalid, OcrRequest, RequestError } from '@batchmill/contract';
-import { wrong } from '../chat/request.ts';
+import { wrong } from '../refusals.ts';
 
 /** A line, understood. */
 export interface Reading {
@@ -69,7 +69,7 @@ export function selectPages(asked: number[] | string | null, count: number): num
     if (last >= count || first > last)
       throw new RequestError(
         400,
-        `There is no page ${first === last ? first : `${first}-${last}`}: the document has ${count} pages, counted from 0.`,
+        `There is no page ${first === last ? first : `${first}-${last}`}: the document has ${count} page${count === 1 ? '' : 's'}, counted from 0.`,
         { code: 'invalid_pages', param: 'pages' },
       );
     for (let page = first; page <= last; page++) chosen.add(page);

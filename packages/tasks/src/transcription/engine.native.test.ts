@@ -3,7 +3,8 @@ import { newId, type VerboseTranscription } from '@batchmill/contract';
 import { type Engine, startEngine } from '@batchmill/engine';
 import { createFilters } from '@batchmill/safety';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { example, taskContext } from './test-transcription.ts';
+import { taskContext } from '../test-context.ts';
+import { example } from './test-transcription.ts';
 import { createTranscriptionTask } from './transcription-task.ts';
 
 /** Transcription on the real engine, with the tiny model: what it writes is nonsense, but the same each time. */

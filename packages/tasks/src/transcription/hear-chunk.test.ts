@@ -2,8 +2,9 @@ import { RequestError } from '@batchmill/contract';
 import { EngineError, type GenerateRequest, type Generation } from '@batchmill/engine';
 import type { SpeechChunk } from '@batchmill/media';
 import { describe, expect, it } from 'vitest';
+import { answer } from '../test-context.ts';
 import { HeardChunk, type HearOptions, hearChunk } from './hear-chunk.ts';
-import { answer, chunk, hears } from './test-transcription.ts';
+import { chunk, hears } from './test-transcription.ts';
 
 const options: HearOptions = { instruction: 'Write it down.', temperature: 0, maxTokens: null, logprobs: false };
 

@@ -1,6 +1,7 @@
 import { RequestError } from '@batchmill/contract';
 import { describe, expect, it } from 'vitest';
-import { about, parseTranscription } from './request.ts';
+import { about } from '../refusals.ts';
+import { parseTranscription } from './request.ts';
 
 const refusal = (body: Record<string, unknown>) => {
   try {

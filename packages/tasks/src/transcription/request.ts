@@ -1,5 +1,5 @@
 import { invalid, RequestError, TranscriptionRequest } from '@batchmill/contract';
-import { wrong } from '../chat/request.ts';
+import { wrong } from '../refusals.ts';
 
 /** A line, understood. */
 export interface Transcribing {
@@ -67,15 +67,4 @@ function languageName(code: string): string {
     // Said below.
   }
   throw wrong('language', 'it must be an ISO 639 code, like "en" or "de"');
-}
-
-/** The same error, with the parameter it is about if it is the request's fault. */
-export function about(param: string, error: unknown): unknown {
-  if (!(error instanceof RequestError) || error.param !== null || error.status !== 400) return error;
-  return new RequestError(error.status, `${param}: ${error.message}`, {
-    ...(error.code === null ? {} : { code: error.code }),
-    type: error.type,
-    param,
-    cause: error,
-  });
 }

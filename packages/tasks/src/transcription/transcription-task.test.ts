@@ -4,7 +4,8 @@ import { createFilters } from '@batchmill/safety';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TaskContext } from '../port.ts';
 import { createTasks } from '../tasks.ts';
-import { answer, example, taskContext } from './test-transcription.ts';
+import { answer, taskContext } from '../test-context.ts';
+import { example } from './test-transcription.ts';
 import {
   createTranscriptionTask,
   type TranscriptionEndpoint,

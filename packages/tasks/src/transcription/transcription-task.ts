@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { RequestError } from '@batchmill/contract';
 import { type FetchOptions, speechChunks } from '@batchmill/media';
-import { checkModel, wrong } from '../chat/request.ts';
 import type { Task, TaskContext } from '../port.ts';
+import { about, checkModel, wrong } from '../refusals.ts';
 import { saveSource } from '../source/save-source.ts';
 import { hearRecording } from './hear-recording.ts';
-import { about, parseTranscription, type Transcribing } from './request.ts';
+import { parseTranscription, type Transcribing } from './request.ts';
 import { type TranscriptDraft, transcript } from './transcript.ts';
 
 export interface TranscriptionOptions {
