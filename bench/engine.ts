@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +9,7 @@ import { Pool } from 'undici';
 import { z } from 'zod';
 import { startRedis } from '../test/servers/redis.ts';
 import { startStack } from '../test/servers/stack.ts';
+import { socketBelow } from './engine-socket.ts';
 import type { BenchOptions } from './main.ts';
 import { middleModel } from './middle-model.ts';
 
@@ -161,15 +161,4 @@ async function ideal(socketPath: string, model: string, items: number, run: stri
   const seconds = (performance.now() - start) / 1000;
   await pool.close();
   return seconds;
-}
-
-/** The socket of the llama-server below a worker, read off its command line. */
-function socketBelow(pid: number): string {
-  const rows = execFileSync('ps', ['-eo', 'pid,ppid,args'], { encoding: 'utf8' }).split('\n');
-  const host = rows
-    .filter((row) => Number(row.trim().split(/\s+/)[1]) === pid)
-    .map((row) => /--host (\S+\.sock)/.exec(row)?.[1])
-    .find((socket) => socket !== undefined);
-  if (host === undefined) throw new Error('the worker has no llama-server');
-  return host;
 }

@@ -1,5 +1,4 @@
-import { spawn } from 'node:child_process';
-import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +6,7 @@ import { speechChunks } from '@batchmill/media';
 import { Decoder, Demuxer, Encoder, Muxer, pipeline } from 'node-av/api';
 import { FF_ENCODER_LIBMP3LAME } from 'node-av/constants';
 import { z } from 'zod';
+import { measured } from './memory.ts';
 
 /**
  * Preparing recordings, alone: how many seconds of a long MP3 are decoded, resampled, searched for speech and cut in
@@ -20,7 +20,7 @@ export async function audioFigures(options: {
   try {
     const path = join(folder, 'long.mp3');
     await makeLong(path, options.quick ? 3 : 24);
-    const { found, peak } = await measured(path);
+    const { found, peak } = await measured(fileURLToPath(import.meta.url), [path], foundSchema);
     process.stderr.write(
       `${(found.seconds / 3_600).toFixed(2)} h of MP3 (${found.chunks} chunks, ${found.speechSeconds.toFixed(0)} s of speech) in ${found.took.toFixed(1)} s, at most ${(peak / 1e6).toFixed(0)} MB\n`,
     );
@@ -64,39 +64,6 @@ const foundSchema = z.object({
   took: z.number(),
 });
 type Found = z.infer<typeof foundSchema>;
-
-/** Runs `cut` in a process of its own and watches it and its children. */
-async function measured(path: string): Promise<{ found: Found; peak: number }> {
-  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), path], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let peak = 0;
-  const watch = setInterval(async () => {
-    peak = Math.max(peak, await memoryOf(child.pid ?? 0));
-  }, 50);
-  try {
-    let answer = '';
-    for await (const piece of child.stdout.setEncoding('utf8')) answer += piece;
-    return { found: foundSchema.parse(JSON.parse(answer)), peak };
-  } finally {
-    clearInterval(watch);
-  }
-}
-
-/** Bytes resident of a process and its descendants; 0 of one that has ended. */
-async function memoryOf(pid: number): Promise<number> {
-  try {
-    const resident = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
-    let sum = Number(resident ?? 0) * 1_024;
-    for (const thread of await readdir(`/proc/${pid}/task`)) {
-      const children = (await readFile(`/proc/${pid}/task/${thread}/children`, 'utf8')).split(' ');
-      for (const child of children) if (child !== '') sum += await memoryOf(Number(child));
-    }
-    return sum;
-  } catch {
-    return 0;
-  }
-}
 
 /** As a worker does it, without the engine: each chunk is let go at once. */
 async function cut(path: string): Promise<Found> {
