@@ -60,7 +60,7 @@ export async function readPage(
   context: ReadContext,
   signal: AbortSignal,
 ): Promise<ReadPage> {
-  const page = emptyPage(index, null);
+  const page = unread(index);
   try {
     if (options.textLayer !== 'ignore') {
       const layer = await document.textLayer(index, signal);
@@ -89,20 +89,6 @@ export async function readPage(
     if (own === null) throw error;
     return { ...page, error: own };
   }
-}
-
-/** A page without text. */
-export function emptyPage(index: number, error: ReadPage['error']): ReadPage {
-  return {
-    index,
-    markdown: '',
-    dimensions: null,
-    source: 'none',
-    truncated: false,
-    repeated: false,
-    usage: NO_USAGE,
-    error,
-  };
 }
 
 async function readTiles(
