@@ -79,7 +79,7 @@ describe('takeTables', () => {
     expect(first).toContain(
       '<th><strong>b</strong> <sub>2</sub></th><th>l</th><th>&lt;img src=x onerror=a&gt; alt&quot;</th>',
     );
-    expect(second).toContain('<td><b>x</b>y&lt;i&gt; in </td>'.replace(' </td>', '</td>'));
+    expect(second).toContain('<td><b>x</b>y&lt;i&gt; in</td>');
   });
 
   const word = fc.stringMatching(/^[a-zA-Z0-9äß<>&"'|€.,:;()%/-]{1,10}$/);
