@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { ensureLlamaServer } from '@batchmill/engine';
 import OpenAI, { toFile } from 'openai';
 import { Pool } from 'undici';
 import { z } from 'zod';
@@ -30,6 +31,7 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
     queueUrl: redis.url,
     bucketUrl: pathToFileURL(join(folder, 'bucket')).href,
     env: {
+      LLAMA_SERVER: await showingSlots(folder),
       MODEL: model,
       MMPROJ: mmproj,
       SLOTS: String(SLOTS),
@@ -64,6 +66,15 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
     await redis.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** The product switches off the question how slots are; this starts its llama-server without that. */
+async function showingSlots(folder: string): Promise<string> {
+  const { path } = await ensureLlamaServer();
+  const program = join(folder, 'llama-server');
+  const script = `#!/bin/sh\nfor a; do shift; [ "$a" = --no-slots ] || set -- "$@" "$a"; done\nexec '${path}' "$@" --slots\n`;
+  await writeFile(program, script, { mode: 0o755 });
+  return program;
 }
 
 async function upload(client: OpenAI, bytes: Uint8Array, name: string): Promise<string> {

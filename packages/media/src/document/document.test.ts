@@ -214,10 +214,19 @@ describe('a picture', () => {
     const whole = await lines(800, 600).jpeg().toBuffer();
     const half = await open(whole.subarray(0, whole.length / 2));
     await expect(half.prepare(0, OPTIONS, signal)).rejects.toEqual(refusal('invalid_page', /cut off/));
-    const bomb = await sharp({ create: { width: 9000, height: 9000, channels: 3, background: '#fff' } })
+    await expect(open(Buffer.concat([whole.subarray(0, 3), Buffer.alloc(40)]))).rejects.toEqual(
+      refusal('invalid_document', /damaged/),
+    );
+    const bomb = await sharp({ create: { width: 14_000, height: 11_000, channels: 3, background: '#fff' } })
       .png()
       .toBuffer();
     const document = await open(bomb);
-    await expect(document.prepare(0, OPTIONS, signal)).rejects.toEqual(refusal('invalid_page', /81|9000/));
+    await expect(document.prepare(0, OPTIONS, signal)).rejects.toEqual(refusal('invalid_page', /14000/));
+  });
+
+  it('of more pixels than a page is read at is scaled down', async () => {
+    const document = await open(await lines(2000, 1000).jpeg().toBuffer());
+    const page = await document.prepare(0, { ...OPTIONS, maxPixels: 500_000 }, signal);
+    expect([page.width, page.height, page.tiles.length]).toEqual([1000, 500, 1]);
   });
 });

@@ -9,11 +9,11 @@ export interface PageOptions {
   maxTokens: number;
   /** Most lines of print in one picture; `null`: as many as there are. */
   tileLines: number | null;
-  /** Most pixels of a page. Default 40 million: A4 at 600 dpi has 35. */
+  /** Most pixels a page is read at; larger ones are scaled down. Default 24 million: A4 at 400 dpi has 16. */
   maxPixels?: number;
 }
 
-export const MAX_PAGE_PIXELS = 40_000_000;
+export const MAX_PAGE_PIXELS = 24_000_000;
 
 /** A page ready for the engine, in one picture or several from top to bottom. */
 export interface PreparedPage {

@@ -31,8 +31,10 @@ sharp.cache(false);
 /** Documents kept open, so that each page does not begin with opening them: bounded in number and bytes. */
 const OPEN = 3;
 const OPEN_BYTES = 128 * 2 ** 20;
-/** PDFium's memory never shrinks: after a page that made it grow so far it begins anew. */
-const MEMORY = 384 * 2 ** 20;
+/** PDFium's memory never shrinks: after a page that made it grow so far beyond the documents in it, it begins anew. */
+const MEMORY = 256 * 2 ** 20;
+/** Most pixels of a picture as it comes. A defence against decompression bombs; A3 at 800 dpi has 118 million. */
+const PICTURE_PIXELS = 150_000_000;
 
 let pdfium: Pdfium | null = null;
 const open = new Map<string, { document: PdfDocument; bytes: number }>();
@@ -52,8 +54,14 @@ export default async function work(job: PageJob): Promise<PageAnswer> {
     }
     throw error;
   } finally {
-    if (pdfium !== null && pdfium.memory > MEMORY) forget();
+    if (pdfium !== null && pdfium.memory > MEMORY + openBytes()) forget();
   }
+}
+
+function openBytes(): number {
+  let bytes = 0;
+  for (const each of open.values()) bytes += each.bytes;
+  return bytes;
 }
 
 function forget(): void {
@@ -83,8 +91,7 @@ async function openPdf(file: DocumentFile): Promise<PdfDocument> {
     open.set(file.path, known);
     return known.document;
   }
-  let bytes = file.bytes;
-  for (const each of open.values()) bytes += each.bytes;
+  let bytes = file.bytes + openBytes();
   for (const [path, each] of open) {
     if (open.size < OPEN && bytes <= OPEN_BYTES) break;
     each.document.close();
@@ -103,7 +110,7 @@ async function ofPicture(job: PageJob): Promise<PageAnswer> {
   const { path, format } = job.file;
   if (job.ask === 'pages') {
     if (format === 'heic') return { pages: 1 };
-    const { pages = 1, format: kind } = await sharp(path, { limitInputPixels: false }).metadata();
+    const { pages = 1, format: kind } = await readable(() => sharp(path, { limitInputPixels: false }).metadata());
     // The frames of an animation are no pages.
     return { pages: kind === 'tiff' ? pages : 1 };
   }
@@ -114,10 +121,14 @@ async function ofPicture(job: PageJob): Promise<PageAnswer> {
 }
 
 async function decodePicture(path: string, page: number, most: number): Promise<PagePixels | { tooLarge: string }> {
-  const { width, height } = await sharp(path, { page, limitInputPixels: false }).metadata();
-  if (width * height > most) return { tooLarge: `it has ${width} × ${height} pixels; at most ${most} in all are read` };
-  try {
-    const { data, info } = await sharp(path, { page, failOn: 'truncated', limitInputPixels: most })
+  return readable(async () => {
+    // As it is turned to be seen: so does sharp scale it.
+    const { width, height } = (await sharp(path, { page, limitInputPixels: false }).metadata()).autoOrient;
+    if (width * height > PICTURE_PIXELS)
+      return { tooLarge: `it has ${width} × ${height} pixels; at most ${PICTURE_PIXELS} in all are read` };
+    const scale = Math.min(1, Math.sqrt(most / (width * height)));
+    const { data, info } = await sharp(path, { page, failOn: 'truncated', limitInputPixels: PICTURE_PIXELS })
+      .resize(Math.max(1, Math.floor(width * scale)))
       .autoOrient()
       .flatten({ background: '#ffffff' })
       .toColourspace('srgb')
@@ -126,6 +137,13 @@ async function decodePicture(path: string, page: number, most: number): Promise<
       .toBuffer({ resolveWithObject: true });
     const colour = info.channels === 3 ? data : await sharp(data, raw(info)).toColourspace('srgb').raw().toBuffer();
     return { data: colour, width: info.width, height: info.height, channels: 3 };
+  });
+}
+
+/** What sharp throws of a file is the file's fault. */
+async function readable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
     const reason = error instanceof Error ? (error.message.trim().split('\n')[0] ?? '') : '';
     throw new PdfError('damaged', `it is damaged or cut off: ${reason.slice(0, 120)}`);
