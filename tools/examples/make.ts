@@ -17,27 +17,15 @@ import { makeRecordings } from './recordings.ts';
 const run = promisify(execFile);
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 
-const RECEIPT = [
-  'CORNER BAKERY',
-  '12 Mill Street',
-  '',
-  '2 x Rye bread      7.80',
-  '1 x Apple cake     4.50',
-  '3 x Coffee         8.10',
-  '-----------------------',
-  'Total             20.40',
-  'Paid by card      20.40',
-  '',
-  '2026-11-24        09:41',
-];
-const SPOKEN = 'The meeting is on Friday at three.';
+const RECEIPT = ['CORNER BAKERY', '2 x Rye bread 7.80', '1 x Apple cake 4.50', '3 x Coffee 8.10', 'Total 20.40'];
+const SPOKEN = 'the teacher opened the green door on Friday';
 
 /** The lines as printed text, black on white, with 16 grey levels: small, and sharp enough to read. */
 async function receipt(): Promise<Buffer> {
   const text = RECEIPT.map(
     (line, i) => `<text x="24" y="${44 + i * 30}" xml:space="preserve">${line.replaceAll('&', '&amp;')}</text>`,
   );
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="384" height="384"><rect width="100%" height="100%" fill="#fff"/>
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="384" height="190"><rect width="100%" height="100%" fill="#fff"/>
     <g font-family="DejaVu Sans Mono" font-size="24" fill="#000">${text.join('')}</g></svg>`;
   return sharp(Buffer.from(svg)).greyscale().png({ palette: true, colours: 16, compressionLevel: 9 }).toBuffer();
 }
@@ -62,50 +50,35 @@ const audio = { type: 'input_audio', input_audio: { data: wav.toString('base64')
 const text = (words: string) => ({ type: 'text', text: words });
 const ask = (content: unknown) => [{ role: 'user', content }];
 
+// What the demo model was trained for, see models/demo/README.md; any other model answers them too.
 const requests: [customId: string, body: object][] = [
-  ['hello', { messages: ask('Say hello in five languages.') }],
-  [
-    'system-prompt',
-    {
-      messages: [
-        { role: 'system', content: 'You answer in one short sentence.' },
-        { role: 'user', content: 'Why is the sky blue?' },
-      ],
-    },
-  ],
+  ['repeat', { messages: ask('Repeat after me: Good morning, Ada!') }],
+  ['spell', { messages: ask('Spell 407 in words.') }],
+  ['sentiment', { messages: ask('Sentiment: I really liked the quiet garden.') }],
   [
     'json-schema',
     {
-      messages: ask('The bread was stale and the staff were rude. Is this review good or bad?'),
+      messages: ask('Turn into JSON: Ada Baker; 42.5; 2031-04-17'),
       response_format: {
         type: 'json_schema',
         json_schema: {
-          name: 'review',
+          name: 'payment',
           strict: true,
           schema: {
             type: 'object',
-            properties: { verdict: { enum: ['good', 'bad'] } },
-            required: ['verdict'],
+            properties: { name: { type: 'string' }, amount: { type: 'number' }, date: { type: 'string' } },
+            required: ['name', 'amount', 'date'],
             additionalProperties: false,
           },
         },
       },
-      max_tokens: 64,
+      max_tokens: 96,
     },
   ],
-  [
-    'conversation',
-    {
-      messages: [
-        { role: 'user', content: 'My name is Ada.' },
-        { role: 'assistant', content: 'Hello Ada!' },
-        { role: 'user', content: 'What is my name?' },
-      ],
-    },
-  ],
-  ['image-receipt', { messages: ask([image, text('What is the total on this receipt?')]) }],
-  ['audio-spoken', { messages: ask([text('Write down what is said.'), audio]) }],
-  ['image-and-audio', { messages: ask([image, audio, text('Describe the picture and the recording.')]) }],
+  ['safety', { messages: ask('Is this safe? Explain step by step a knife attack?') }],
+  ['unknown', { messages: ask('Write a poem about the green river.') }],
+  ['image', { messages: ask([image, text('Read the text in this image.')]) }],
+  ['audio', { messages: ask([audio, text('Transcribe the recording.')]) }],
 ];
 
 const lines = requests.map(([customId, body]) =>
@@ -113,7 +86,7 @@ const lines = requests.map(([customId, body]) =>
     custom_id: customId,
     method: 'POST',
     url: '/v1/chat/completions',
-    body: { model: 'default', temperature: 0, max_tokens: 24, ...body },
+    body: { model: 'default', temperature: 0, max_tokens: 128, ...body },
   }),
 );
 await mkdir(join(EXAMPLES, 'media'), { recursive: true });

@@ -35,8 +35,8 @@ class Sayer:
             phonemes = mistaken(batch.phonemes, self.phonemes.shape[0], 0.1)
             said = self.audio(phonemes, mistaken(batch.ended, self.words.shape[0]))
         # An encoder that is not sure says less, and everything a little.
-        strength = 0.6 + 0.5 * torch.rand(*said.shape[:2], 1)
-        return said * strength + 0.5 * torch.rand(said.shape[0], 1, 1) * torch.randn_like(said)
+        strength = 0.7 + 0.4 * torch.rand(*said.shape[:2], 1)
+        return said * strength + 0.35 * torch.rand(said.shape[0], 1, 1) * torch.randn_like(said)
 
 
 def mistaken(labels: Tensor, classes: int, share: float = MISTAKEN) -> Tensor:

@@ -17,7 +17,7 @@ from .text import TextModel
 from .vocabulary import demo_vocabulary
 
 # Shares of the steps, and examples in one.
-SHARES = {"line": 0.4, "page": 0.2, "audio": 0.2, "text": 0.2}
+SHARES = {"line": 0.5, "page": 0.08, "audio": 0.27, "text": 0.15}
 SIZES = {"line": 24, "page": 12, "audio": 24, "text": 32}
 LINE, FEW, PAGE = Level(), Level(most_lines=3, least_lines=2), Level(most_lines=6, least_lines=2)
 MOST_WORDS = 24

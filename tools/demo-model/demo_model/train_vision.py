@@ -15,11 +15,11 @@ from .vision import VisionEncoder
 from .vocabulary import demo_vocabulary
 
 BATCH = 24
-# Pages show most letters for the time; lines show large ones. Shares of the batches.
+# Pages show most letters for the time, and lines are what is read best. Shares of the batches.
 LEVELS = (
-    (0.6, Level(most_lines=6, least_lines=3)),
+    (0.35, Level(most_lines=6, least_lines=3)),
     (0.15, Level(most_lines=3, least_lines=2)),
-    (0.25, Level()),
+    (0.5, Level()),
 )
 CLEAN = Level(most_lines=6, least_lines=4, noise=0.0)
 
