@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { degrees, PDFDocument } from 'pdf-lib';
+import { deflateSync } from 'node:zlib';
+import { degrees, PDFDocument, PDFName } from 'pdf-lib';
 import PdfKit from 'pdfkit';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -86,6 +87,32 @@ describe('a PDF', () => {
     expect(await bare.textLayer(0, signal)).toBeNull();
   });
 
+  it('has a text layer that is not trusted where it is not what the page shows', async () => {
+    const photo = await sharp({ create: { width: 60, height: 80, channels: 3, background: '#888' } })
+      .jpeg()
+      .toBuffer();
+    // As programs do that stamp or impose pages: the whole page, picture and all, becomes a form on another.
+    const scan = await PDFDocument.load(await pdf((doc) => doc.image(photo, 0, 0, { width: 595, height: 842 })));
+    const stamped = await PDFDocument.create();
+    const [form] = await stamped.embedPages(scan.getPages());
+    const page = stamped.addPage([595, 842]);
+    if (form === undefined) throw new Error('no page to embed');
+    page.drawPage(form);
+    page.drawText(PROSE, { x: 20, y: 400, size: 10 });
+    expect(await (await open(await stamped.save())).textLayer(0, signal)).toEqual({ text: PROSE, good: false });
+    const drawn = await open(
+      await pdf((doc) => {
+        doc.fontSize(8).text(PROSE, 72, 72);
+        for (let i = 0; i < 400; i++) doc.rect(20 * (i % 20), 200 + 20 * Math.floor(i / 20), 5, 9).fill();
+      }),
+    );
+    expect(await drawn.textLayer(0, signal)).toMatchObject({ good: false });
+    const hidden = await open(
+      await pdf((doc) => doc.text(PROSE, 72, 72).text(PROSE, -2000, 100, { lineBreak: false })),
+    );
+    expect(await hidden.textLayer(0, signal)).toMatchObject({ good: false });
+  });
+
   it('is blank where nothing is printed: no tiles', async () => {
     const document = await open(await pdf(() => {}));
     expect((await document.prepare(0, OPTIONS, signal)).tiles).toEqual([]);
@@ -143,6 +170,46 @@ describe('a PDF', () => {
     const page = await document.prepare(0, { ...OPTIONS, dpi: 600, maxPixels: 4_000_000 }, signal);
     expect(page.width * page.height).toBeLessThan(4_100_000);
     expect(page.dpi).toBeLessThan(20);
+  });
+
+  it('that wants more memory than a page may have is refused for that page alone', async () => {
+    const bomb = await PDFDocument.load(await pdf((doc) => letter(letter(doc).addPage())));
+    // Each state saved takes memory, and none is ever restored.
+    const states = deflateSync(Buffer.alloc(20_000_000, 'q '));
+    const stream = bomb.context.stream(states, { Filter: 'FlateDecode' });
+    bomb.getPage(0).node.set(PDFName.of('Contents'), bomb.context.register(stream));
+    const document = await open(await bomb.save());
+    const before = process.memoryUsage.rss();
+    let peak = 0;
+    const watch = setInterval(() => {
+      peak = Math.max(peak, process.memoryUsage.rss() - before);
+    }, 10);
+    try {
+      await expect(document.prepare(0, OPTIONS, signal)).rejects.toEqual(refusal('invalid_page', /Page 0/));
+      expect((await document.prepare(1, OPTIONS, signal)).tiles).toHaveLength(1);
+    } finally {
+      clearInterval(watch);
+    }
+    // PDFium by itself would take 2 GB.
+    expect(peak).toBeLessThan(1.2e9);
+  });
+
+  it('that takes too long costs that page and no other', async () => {
+    const document = await openDocument(
+      await file(
+        await pdf((doc) => {
+          doc.fillOpacity(0.01);
+          for (let i = 0; i < 20_000; i++) doc.circle(300, 400, 290 + (i % 7)).fill();
+          letter(doc.fillOpacity(1).addPage());
+        }),
+      ),
+      { maxPages: 2, maxSeconds: 1.5, signal },
+    );
+    const [slow, quick] = await Promise.allSettled(
+      [0, 1].map((i) => document.prepare(i, { ...OPTIONS, dpi: 300 }, signal)),
+    );
+    expect(slow).toEqual({ status: 'rejected', reason: refusal('invalid_page', /in 1.5 s/) });
+    expect(quick).toMatchObject({ status: 'fulfilled', value: { tiles: [{ top: 0 }] } });
   });
 
   it('of many pages stays open from page to page', async () => {

@@ -11,6 +11,8 @@ import type { TextLayer } from './text-layer.ts';
 
 export interface DocumentOptions {
   maxPages: number;
+  /** Most time for opening the document, and for each page. Default 60: no page takes so long unless it was made to. */
+  maxSeconds?: number;
   signal: AbortSignal;
 }
 
@@ -35,9 +37,6 @@ export interface Document {
 const PICTURES = ['image/png', 'image/apng', 'image/jpeg', 'image/webp', 'image/tiff', 'image/gif', 'image/avif'];
 const HEIC = ['image/heic', 'image/heif', 'image/heic-sequence', 'image/heif-sequence'];
 
-/** No page takes this long unless it was made to. */
-const PAGE_MS = 60_000;
-
 const THREADS = Math.max(1, availableParallelism() - 1);
 // The pool has a queue too, but waiting in it would count as time spent.
 const limit = createLimit(THREADS);
@@ -59,11 +58,15 @@ const threads = () =>
  * @throws RequestError 400: `empty_document`, `unsupported_document` (another kind of file), `invalid_document` (damaged),
  *   `encrypted_document` (needs a password), `too_many_pages`. If `signal` aborts, its reason is thrown.
  */
-export async function openDocument(path: string, { maxPages, signal }: DocumentOptions): Promise<Document> {
+export async function openDocument(
+  path: string,
+  { maxPages, maxSeconds = 60, signal }: DocumentOptions,
+): Promise<Document> {
   const { size: bytes } = await stat(path);
   if (bytes === 0) throw new RequestError(400, 'The document is empty.', { code: 'empty_document' });
   const type = (await fileTypeFromFile(path))?.mime;
   const file = { path, bytes, format: formatOf(type) };
+  const ask = (job: PageJob, own: AbortSignal) => answerOf(job, maxSeconds, own);
   const answer = await ask({ ask: 'pages', file }, signal);
   if (!('pages' in answer)) throw refusedDocument(answer, file);
   const { pages } = answer;
@@ -102,15 +105,15 @@ function formatOf(type: string | undefined): DocumentFile['format'] {
   );
 }
 
-async function ask(job: PageJob, signal: AbortSignal): Promise<PageAnswer> {
+async function answerOf(job: PageJob, maxSeconds: number, signal: AbortSignal): Promise<PageAnswer> {
   return limit(async () => {
     signal.throwIfAborted();
-    const time = deadline(PAGE_MS, signal);
+    const time = deadline(maxSeconds * 1_000, signal);
     try {
       return await threads().run(job, { signal: time.signal });
     } catch (error) {
       signal.throwIfAborted();
-      if (time.expired()) return { refused: 'damaged', message: `it cannot be read in ${PAGE_MS / 1000} s` };
+      if (time.expired()) return { refused: 'damaged', message: `it cannot be read in ${maxSeconds} s` };
       throw error;
     } finally {
       time.clear();

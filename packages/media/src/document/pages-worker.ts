@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { move } from 'piscina';
 import sharp, { type OutputInfo } from 'sharp';
 import { decodeHeic } from './heic.ts';
@@ -28,16 +27,15 @@ export type PageAnswer =
 sharp.concurrency(1);
 sharp.cache(false);
 
-/** Documents kept open, so that each page does not begin with opening them: bounded in number and bytes. */
+/** Documents kept open, so that each page does not begin with opening them. */
 const OPEN = 3;
-const OPEN_BYTES = 128 * 2 ** 20;
-/** PDFium's memory never shrinks: after a page that made it grow so far beyond the documents in it, it begins anew. */
+/** PDFium's memory never shrinks: after a page that made it grow so far it begins anew. */
 const MEMORY = 256 * 2 ** 20;
 /** Most pixels of a picture as it comes. A defence against decompression bombs; A3 at 800 dpi has 118 million. */
 const PICTURE_PIXELS = 150_000_000;
 
 let pdfium: Pdfium | null = null;
-const open = new Map<string, { document: PdfDocument; bytes: number }>();
+const open = new Map<string, PdfDocument>();
 
 /** Entry of a thread. What is wrong with the document or the page is an answer; anything thrown is our fault. */
 export default async function work(job: PageJob): Promise<PageAnswer> {
@@ -54,25 +52,21 @@ export default async function work(job: PageJob): Promise<PageAnswer> {
     }
     throw error;
   } finally {
-    if (pdfium !== null && pdfium.memory > MEMORY + openBytes()) forget();
+    if (pdfium !== null && pdfium.memory > MEMORY) forget();
   }
-}
-
-function openBytes(): number {
-  let bytes = 0;
-  for (const each of open.values()) bytes += each.bytes;
-  return bytes;
 }
 
 function forget(): void {
   open.clear();
+  pdfium?.abandon();
   pdfium = null;
 }
 
 async function ofPdf(job: PageJob): Promise<PageAnswer> {
   const document = await openPdf(job.file);
   if (job.ask === 'pages') return { pages: document.pages };
-  if (job.ask === 'text') return { text: document.page(job.index, (p) => judgeTextLayer(p.text(), p.content())) };
+  if (job.ask === 'text')
+    return { text: document.page(job.index, (p) => judgeTextLayer({ ...p.text(), ...p.content() })) };
   const { options } = job;
   const { pixels, dpi } = document.page(job.index, (p) => {
     const most = options.maxPixels ?? MAX_PAGE_PIXELS;
@@ -83,25 +77,22 @@ async function ofPdf(job: PageJob): Promise<PageAnswer> {
   return { page: await prepared({ ...pixels, channels: 4 }, dpi, options) };
 }
 
-async function openPdf(file: DocumentFile): Promise<PdfDocument> {
-  const known = open.get(file.path);
+async function openPdf({ path }: DocumentFile): Promise<PdfDocument> {
+  const known = open.get(path);
   if (known !== undefined) {
     // Last used, last closed.
-    open.delete(file.path);
-    open.set(file.path, known);
-    return known.document;
-  }
-  let bytes = file.bytes + openBytes();
-  for (const [path, each] of open) {
-    if (open.size < OPEN && bytes <= OPEN_BYTES) break;
-    each.document.close();
     open.delete(path);
-    bytes -= each.bytes;
+    open.set(path, known);
+    return known;
   }
-  const content = await readFile(file.path);
+  for (const [other, document] of open) {
+    if (open.size < OPEN) break;
+    document.close();
+    open.delete(other);
+  }
   pdfium ??= await Pdfium.load();
-  const document = pdfium.open(content);
-  open.set(file.path, { document, bytes: file.bytes });
+  const document = pdfium.open(path);
+  open.set(path, document);
   return document;
 }
 

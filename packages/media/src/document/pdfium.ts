@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { PDFiumModule } from '@hyzyla/pdfium';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { type PageContent, pageContent, textOutside } from './page-content.ts';
+import { type LoadedPdfium, loadPdfium, type PdfiumModule, READ_BLOCK } from './pdfium-module.ts';
 
 /** RGBA, 8 bit, row by row; alpha is 255. */
 export interface Pixels {
@@ -19,79 +19,89 @@ export class PdfError extends Error {
   }
 }
 
-type Module = Awaited<ReturnType<typeof PDFiumModule>>;
-/** Functions that the WASM module has and its types leave out. */
-type Bounds = { _FPDFPageObj_GetBounds(object: number, l: number, b: number, r: number, t: number): number };
-const hasBounds = (module: Module): module is Module & Bounds => '_FPDFPageObj_GetBounds' in module;
-
 /** FPDF_GetLastError (fpdfview.h). */
 const PASSWORD = 4;
-/** FPDFPageObj_GetType. */
-const IMAGE = 3;
 /** FPDF_ANNOT: annotations too. FPDF_REVERSE_BYTE_ORDER: RGBA instead of BGRA. */
 const RENDER_FLAGS = 0x01 | 0x10;
 const FORM_FLAGS = 0x10;
 const BGRX = 3;
 const POINTS_PER_INCH = 72;
 
-const wasm = fileURLToPath(import.meta.resolve('@hyzyla/pdfium/pdfium.wasm'));
-
 /**
  * PDFium, compiled to WASM, with documents and pages by its C interface: the package's own classes tell neither why a file
- * cannot be opened nor where on a page its pictures are. Its memory grows with what it reads and never shrinks: see
- * `memory`. Not for two threads.
+ * cannot be opened nor where on a page its pictures are, and want the whole file in memory. Its memory grows with what it
+ * reads and never shrinks: see `memory`. Not for two threads.
  */
 export class Pdfium {
-  readonly #module: Module & Bounds;
+  readonly #loaded: LoadedPdfium;
+  #opened = 0;
 
-  private constructor(module: Module & Bounds) {
-    this.#module = module;
+  private constructor(loaded: LoadedPdfium) {
+    this.#loaded = loaded;
   }
 
   static async load(): Promise<Pdfium> {
-    const file = await readFile(wasm);
-    const wasmBinary = file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength);
-    const module = await PDFiumModule({ wasmBinary });
-    if (!hasBounds(module)) throw new Error('this build of PDFium lacks FPDFPageObj_GetBounds');
-    module._FPDF_InitLibraryWithConfig({ version: 2, m_pIsolate: null, m_pUserFontPaths: null, m_v8EmbedderSlot: 0 });
-    return new Pdfium(module);
+    return new Pdfium(await loadPdfium());
   }
 
   /** Bytes of memory it has taken. */
   get memory(): number {
-    return this.#module.HEAPU8.length;
+    return this.#loaded.module.HEAPU8.length;
   }
 
-  /** @throws PdfError */
-  open(bytes: Uint8Array): PdfDocument {
-    const module = this.#module;
-    const at = module.wasmExports.malloc(bytes.length);
-    if (at === 0) throw new PdfError('memory', 'the document is too large');
-    module.HEAPU8.set(bytes, at);
-    const handle = module._FPDF_LoadMemDocument(at, bytes.length, 0);
+  /** Opens a file, which stays open and is read as its pages are. @throws PdfError */
+  open(path: string): PdfDocument {
+    const { module, files } = this.#loaded;
+    const file = openSync(path, 'r');
+    const number = ++this.#opened;
+    files.set(number, file);
+    // FPDF_FILEACCESS (fpdfview.h): length, function that reads a block, and what it is given first.
+    const access = module.wasmExports.malloc(12);
+    const release = () => {
+      module.wasmExports.free(access);
+      files.delete(number);
+      closeSync(file);
+    };
+    const { size } = fstatSync(file);
+    const view = new DataView(module.HEAPU8.buffer, access, 12);
+    view.setUint32(0, size, true);
+    view.setUint32(4, READ_BLOCK, true);
+    view.setUint32(8, number, true);
+    // Lengths are of 32 bits.
+    const handle = size < 2 ** 31 ? module._FPDF_LoadCustomDocument(access, 0) : 0;
     if (handle === 0) {
       const code = module._FPDF_GetLastError();
-      module.wasmExports.free(at);
+      release();
+      if (size >= 2 ** 31) throw new PdfError('memory', 'the document has more than 2 GB');
       throw code === PASSWORD
         ? new PdfError('encrypted', 'it needs a password')
         : new PdfError('damaged', 'it is damaged or no PDF');
     }
-    return new PdfDocument(module, handle, at);
+    return new PdfDocument(this.#loaded, handle, release);
+  }
+
+  /** Closes its files without asking it for anything: after a trap nothing of it can be used. */
+  abandon(): void {
+    const { files } = this.#loaded;
+    for (const file of files.values()) closeSync(file);
+    files.clear();
   }
 }
 
 export class PdfDocument {
-  readonly #module: Module & Bounds;
+  readonly #loaded: LoadedPdfium;
+  readonly #module: PdfiumModule;
   readonly #handle: number;
-  readonly #bytes: number;
+  readonly #release: () => void;
   #form: { handle: number; info: number } | null = null;
   readonly pages: number;
 
-  constructor(module: Module & Bounds, handle: number, bytes: number) {
-    this.#module = module;
+  constructor(loaded: LoadedPdfium, handle: number, release: () => void) {
+    this.#loaded = loaded;
+    this.#module = loaded.module;
     this.#handle = handle;
-    this.#bytes = bytes;
-    this.pages = module._FPDF_GetPageCount(handle);
+    this.#release = release;
+    this.pages = loaded.module._FPDF_GetPageCount(handle);
   }
 
   /**
@@ -100,10 +110,14 @@ export class PdfDocument {
    */
   page<T>(index: number, work: (page: PdfPage) => T): T {
     const module = this.#module;
+    this.#loaded.refusedMemory();
     const handle = module._FPDF_LoadPage(this.#handle, index);
     if (handle === 0) throw new PdfError('damaged', 'the page cannot be read');
     try {
-      return work(new PdfPage(module, handle, () => this.#formHandle()));
+      const made = work(new PdfPage(module, handle, () => this.#formHandle()));
+      // A picture there was no memory for is left out without a word, and the page would count as blank.
+      if (this.#loaded.refusedMemory()) throw new PdfError('memory', 'it takes more memory than a page may have');
+      return made;
     } finally {
       module._FPDF_ClosePage(handle);
     }
@@ -116,7 +130,7 @@ export class PdfDocument {
       module.wasmExports.free(this.#form.info);
     }
     module._FPDF_CloseDocument(this.#handle);
-    module.wasmExports.free(this.#bytes);
+    this.#release();
   }
 
   /** What draws the fields of filled forms; 0 if it cannot be had. */
@@ -134,14 +148,14 @@ export class PdfDocument {
 }
 
 export class PdfPage {
-  readonly #module: Module & Bounds;
+  readonly #module: PdfiumModule;
   readonly #handle: number;
   readonly #form: () => number;
   /** In points of 1/72 inch, as it is turned to be read. */
   readonly width: number;
   readonly height: number;
 
-  constructor(module: Module & Bounds, handle: number, form: () => number) {
+  constructor(module: PdfiumModule, handle: number, form: () => number) {
     this.#module = module;
     this.#handle = handle;
     this.#form = form;
@@ -172,39 +186,26 @@ export class PdfPage {
     }
   }
 
-  /** The text that the file says is on the page, in the file's order. */
-  text(): string {
+  /** The text that the file says is on the page, in the file's order, and the share of it that lies outside of the page. */
+  text(): { text: string; outside: number } {
     const module = this.#module;
     const page = module._FPDFText_LoadPage(this.#handle);
-    if (page === 0) return '';
+    if (page === 0) return { text: '', outside: 0 };
     const count = module._FPDFText_CountChars(page);
     const at = count > 0 ? module.wasmExports.malloc((count + 1) * 2) : 0;
     try {
-      if (at === 0) return '';
+      if (at === 0) return { text: '', outside: 0 };
       const written = module._FPDFText_GetText(page, 0, count, at);
-      return Buffer.from(module.HEAPU8.buffer, at, Math.max(0, written - 1) * 2).toString('utf16le');
+      const text = Buffer.from(module.HEAPU8.buffer, at, Math.max(0, written - 1) * 2).toString('utf16le');
+      return { text, outside: textOutside(module, this.#handle, page, count) };
     } finally {
       if (at !== 0) module.wasmExports.free(at);
       module._FPDFText_ClosePage(page);
     }
   }
 
-  /** What the page is made of: how much of it pictures cover (0 to 1, where they overlap counted twice), and all objects. */
-  content(): { pictures: number; objects: number } {
-    const module = this.#module;
-    const objects = module._FPDFPage_CountObjects(this.#handle);
-    const at = module.wasmExports.malloc(16);
-    let area = 0;
-    // A page of a million strokes is not looked through for pictures.
-    for (let i = 0; i < Math.min(objects, 10_000); i++) {
-      const object = module._FPDFPage_GetObject(this.#handle, i);
-      if (module._FPDFPageObj_GetType(object) !== IMAGE) continue;
-      if (module._FPDFPageObj_GetBounds(object, at, at + 4, at + 8, at + 12) === 0) continue;
-      const view = new DataView(module.HEAPU8.buffer, at, 16);
-      const [left = 0, bottom = 0, right = 0, top = 0] = [0, 4, 8, 12].map((o) => view.getFloat32(o, true));
-      area += Math.max(0, right - left) * Math.max(0, top - bottom);
-    }
-    module.wasmExports.free(at);
-    return { pictures: area / Math.max(1, this.width * this.height), objects };
+  /** What the page is made of. */
+  content(): PageContent {
+    return pageContent(this.#module, this.#handle, this.width * this.height);
   }
 }
