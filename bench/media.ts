@@ -50,7 +50,10 @@ async function prepareAll(path: string): Promise<z.infer<typeof Found>> {
   const started = performance.now();
   await Promise.all(
     Array.from({ length: document.pages }, (_, i) =>
-      limit(() => document.prepare(i, { dpi: 200, maxTokens: 1_120, tileLines: null }, signal)),
+      // Nothing is returned: the pages would be kept until the last.
+      limit(async () => {
+        await document.prepare(i, { dpi: 200, maxTokens: 1_120, tileLines: null }, signal);
+      }),
     ),
   );
   return { pages: document.pages, took: (performance.now() - started) / 1_000 };
