@@ -23,7 +23,7 @@ function instantEngine(): Engine {
   return {
     capabilities: {
       engine: 'instant',
-      model: 'batchmill-test',
+      model: 'batchmill-demo',
       image: false,
       audio: false,
       slots: 16,

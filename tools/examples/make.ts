@@ -1,6 +1,6 @@
 /**
  * Makes the example inputs: `examples/media/receipt.png`, `examples/media/spoken.wav` and `examples/mixed.jsonl`, which has
- * both inside; `examples/ocr` and `examples/audio` for the bulk commands. What it makes is committed; run it again only to change the examples.
+ * both inside; `examples/ocr` and `examples/audio` for the bulk commands. What it makes is committed; run it again only to change the examples, and `npm run format` after it.
  *
  * Needs `espeak-ng`, `sox` and a monospaced font: `apt-get install espeak-ng sox fonts-dejavu-core`.
  */

@@ -4,7 +4,7 @@ import { ConfigError, loadConfig } from './config.ts';
 test('nothing set gives the embedded defaults on loopback', () => {
   const config = loadConfig({});
   expect(config).toMatchObject({ host: '127.0.0.1', port: 8080, queueUrl: null, bucketUrl: null, home: '.batchmill' });
-  expect(config.model.name).toBe('batchmill-test');
+  expect(config.model.name).toBe('batchmill-demo');
   expect(config.limits.batchItems).toBe(50_000);
 });
 

@@ -3,9 +3,9 @@ import { z } from 'zod';
 
 /** The model that ships with the repository, served where none is configured. */
 const SHIPPED = {
-  text: fileURLToPath(new URL('../../../models/test/text.gguf', import.meta.url)),
-  mmproj: fileURLToPath(new URL('../../../models/test/mmproj.gguf', import.meta.url)),
-  name: 'batchmill-test',
+  text: fileURLToPath(new URL('../../../models/demo/text.gguf', import.meta.url)),
+  mmproj: fileURLToPath(new URL('../../../models/demo/mmproj.gguf', import.meta.url)),
+  name: 'batchmill-demo',
   // What it was trained on: a few short lines in a picture, short sentences in a recording, and to be asked so.
   ocrImageTokens: 280,
   tileLines: 6,

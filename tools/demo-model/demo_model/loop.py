@@ -55,16 +55,20 @@ def make_optimizer(module: nn.Module, rate: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
 
-def share_gradients(module: nn.Module) -> None:
-    """Of several processes, each with a batch of its own: the mean of what they learned. Nothing where there is one."""
+def share_gradients(module: nn.Module, stopping: bool) -> bool:
+    """Of several processes, each with a batch of its own: the mean of what they learned. Nothing where there is one.
+
+    -> whether any of them is to stop: all stop after the same step, or one would wait for another for ever."""
     if not dist.is_initialized():
-        return
+        return stopping
     learned = [p for p in module.parameters() if p.requires_grad]
-    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in learned])
+    parts = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in learned]
+    flat = torch.cat([*parts, torch.tensor([float(stopping)])])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    for p, grad in zip(learned, flat.split([p.numel() for p in learned]), strict=True):
+    for p, grad in zip(learned, flat[:-1].split([p.numel() for p in learned]), strict=True):
         p.grad = grad.view_as(p)
+    return bool(flat[-1] > 0)
 
 
 def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Callable[[int], None]) -> None:
@@ -91,16 +95,19 @@ def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Cal
     start = saved = time.monotonic()
     sums: dict[str, list[float]] = {}
     first = step
-    with path.with_suffix(".jsonl").open("a") as log:
+    # All processes know the same; the first writes it down.
+    first_process = not dist.is_initialized() or dist.get_rank() == 0
+    with (path.with_suffix(".jsonl") if first_process else Path(os.devnull)).open("a") as log:
         log.write(json.dumps({"begins": step, "pid": os.getpid(), **vars(args)}) + "\n")
-        while not stopping and (progress := (time.monotonic() - start) / (60 * args.minutes)) < 1:
-            fall = 1 - progress if args.finish else 1.0
+        while not stopping:
+            progress = (time.monotonic() - start) / (60 * args.minutes)
+            fall = max(0.0, 1 - progress) if args.finish else 1.0
             for group in optimizer.param_groups:
                 group["lr"] = args.rate * min(1.0, (step - first + 1) / WARM_UP) * fall
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 loss, figures = step_of(step)
             loss.backward()
-            share_gradients(module)
+            stopping = share_gradients(module, stopping or progress >= 1)
             figures["gradient"] = float(torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0))
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -116,7 +123,8 @@ def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Cal
                 log.write(json.dumps({"step": step, "minutes": round(minutes, 2), **means}) + "\n")
                 log.flush()
                 sums = {}
-            if time.monotonic() - saved > SAVE_EVERY:
+            if first_process and time.monotonic() - saved > SAVE_EVERY:
                 checkpoint.save(path, module, average, optimizer, step, before + time.monotonic() - start)
                 saved = time.monotonic()
-    checkpoint.save(path, module, average, optimizer, step, before + time.monotonic() - start)
+    if first_process:
+        checkpoint.save(path, module, average, optimizer, step, before + time.monotonic() - start)

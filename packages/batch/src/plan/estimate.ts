@@ -56,7 +56,7 @@ function pagesOf({ pages, document }: Record<string, unknown>): number {
 function lengthOf(range: string): number {
   const [first, last = first] = range.split('-');
   const length = Number(last) - Number(first) + 1;
-  return length > 1 ? length : 1;
+  return Math.max(length, 1);
 }
 
 const sum = (a: number, b: number) => a + b;
