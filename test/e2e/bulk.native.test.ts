@@ -28,6 +28,7 @@ afterEach(() => rm(work, { recursive: true, force: true }));
 /** The random test model would go on for as long as it may. */
 const SHORT = ['--max-tokens', '8'];
 const text = (path: string) => readFile(join(out, path), 'utf8');
+const model = (name: string) => fileURLToPath(new URL(`../../models/test/${name}`, import.meta.url));
 const example = (path: string, to: string) => cp(join(EXAMPLES, path), join(scans, to));
 
 describe('against a server', () => {
@@ -40,7 +41,16 @@ describe('against a server', () => {
     service = await ServiceProcess.start({
       entry: 'apps/cli/src/main.ts',
       args: ['start'],
-      env: { BATCHMILL_HOME: home, PORT: '0', QUEUE_URL: '', BUCKET_URL: '', THREADS: '1', PART_INTERVAL: '1' },
+      env: {
+        BATCHMILL_HOME: home,
+        PORT: '0',
+        QUEUE_URL: '',
+        BUCKET_URL: '',
+        MODEL: model('text.gguf'),
+        MMPROJ: model('mmproj.gguf'),
+        THREADS: '1',
+        PART_INTERVAL: '1',
+      },
       ready: (printed) => printed.includes('Batchmill is up'),
     });
     url = /(http:\/\/[\d.]+:\d+)\/v1/.exec(service.stdout)?.[1] ?? '';

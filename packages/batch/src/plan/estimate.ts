@@ -56,7 +56,8 @@ function pagesOf({ pages, document }: Record<string, unknown>): number {
 function lengthOf(range: string): number {
   const [first, last = first] = range.split('-');
   const length = Number(last) - Number(first) + 1;
-  return Math.max(length, 1);
+  // Of what is no number, NaN: like one page.
+  return Number.isFinite(length) ? Math.max(length, 1) : 1;
 }
 
 const sum = (a: number, b: number) => a + b;
