@@ -1,27 +1,15 @@
-import { fileURLToPath } from 'node:url';
 import type { ChatCompletion } from '@batchmill/contract';
-import { type Engine, startEngine } from '@batchmill/engine';
+import type { Engine } from '@batchmill/engine';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { START_MS, startTinyEngine } from '../test-engine.ts';
 import { dataUrl, error, image, recording, run, sound, user } from './test-chat.ts';
 
 /** The chat task on the real engine, with the tiny model: what it writes is nonsense, but the same each time. */
-const model = (name: string) => fileURLToPath(new URL(`../../../../models/test/${name}`, import.meta.url));
-
 let engine: Engine;
 beforeAll(async () => {
-  engine = await startEngine({
-    kind: 'llama-server',
-    modelPath: model('text.gguf'),
-    mmprojPath: model('mmproj.gguf'),
-    modelName: 'tiny',
-    slots: 2,
-    contextTokens: 4_096,
-    imageTokens: 280,
-    threads: 1,
-  });
-  // The first run on a machine builds llama-server.
-}, 600_000);
+  engine = await startTinyEngine();
+}, START_MS);
 afterAll(() => engine.close());
 
 const greedy = { temperature: 0, max_tokens: 24 };

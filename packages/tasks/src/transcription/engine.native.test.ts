@@ -1,29 +1,17 @@
-import { fileURLToPath } from 'node:url';
 import { newId, type VerboseTranscription } from '@batchmill/contract';
-import { type Engine, startEngine } from '@batchmill/engine';
+import type { Engine } from '@batchmill/engine';
 import { createFilters } from '@batchmill/safety';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { taskContext } from '../test-context.ts';
+import { START_MS, startTinyEngine } from '../test-engine.ts';
 import { example } from './test-transcription.ts';
 import { createTranscriptionTask } from './transcription-task.ts';
 
 /** Transcription on the real engine, with the tiny model: what it writes is nonsense, but the same each time. */
-const model = (name: string) => fileURLToPath(new URL(`../../../../models/test/${name}`, import.meta.url));
-
 let engine: Engine;
 beforeAll(async () => {
-  engine = await startEngine({
-    kind: 'llama-server',
-    modelPath: model('text.gguf'),
-    mmprojPath: model('mmproj.gguf'),
-    modelName: 'tiny',
-    slots: 2,
-    contextTokens: 4_096,
-    imageTokens: 280,
-    threads: 1,
-  });
-  // The first run on a machine builds llama-server.
-}, 600_000);
+  engine = await startTinyEngine();
+}, START_MS);
 afterAll(() => engine.close());
 
 async function transcribe(name: string): Promise<VerboseTranscription> {
