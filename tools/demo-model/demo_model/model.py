@@ -45,6 +45,8 @@ class DemoModel(nn.Module):
     def losses(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         if batch.kind == "text":
             return loss_of(self.text, batch, None)
+        if batch.kind == "image" and batch.pixels is None:
+            return loss_of(self.text, batch, self.vision_teacher.sayer.media(batch))
         if batch.kind == "image":
             media, taught, said = self.vision_teacher.teach(batch)
         else:

@@ -22,12 +22,13 @@ from .vocabulary import demo_vocabulary
 
 # Shares of the steps, and examples in one.
 SHARES = {"line": 0.45, "page": 0.1, "audio": 0.33, "text": 0.12}
-SIZES = {"line": 16, "page": 10, "audio": 12, "text": 24}
+SIZES = {"line": 24, "page": 10, "audio": 12, "text": 24}
 LINE, PAGE = Level(), Level(most_lines=6)
 MOST_WORDS = 24
 
 
-def batches(maker: Maker) -> Iterator[Batch]:
+def batches(maker: Maker, reader: Maker) -> Iterator[Batch]:
+    """`reader` makes the pictures: it may be one that draws none and only says what they are to say."""
     waiting: list[Batch] = []
     while True:
         kind = maker.rng.choices(list(SHARES), list(SHARES.values()))[0]
@@ -37,7 +38,7 @@ def batches(maker: Maker) -> Iterator[Batch]:
             waiting = waiting or maker.audio(SIZES[kind], MOST_WORDS)
             yield waiting.pop()
         else:
-            yield maker.image(SIZES[kind], LINE if kind == "line" else PAGE)
+            yield reader.image(SIZES[kind], LINE if kind == "line" else PAGE)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -53,7 +54,8 @@ def train(args: argparse.Namespace) -> None:
         nonlocal source
         seed = (args.seed * 1_000_003 + step) * 16 + rank
         torch.manual_seed(seed)
-        source = batches(Maker(vocabulary, demo_vision(), seed, seen=True))
+        maker = Maker(vocabulary, demo_vision(), seed, seen=True)
+        source = batches(maker, Maker(vocabulary, demo_vision(), seed + 1, seen=False) if args.coded else maker)
 
     def step_of(step: int) -> tuple[Tensor, dict[str, float]]:
         return model.losses(next(source))
@@ -66,6 +68,7 @@ def main() -> None:
     ap.add_argument("--text", default="text", help="checkpoint of the text model")
     ap.add_argument("--vision", default="vision")
     ap.add_argument("--audio", default="audio")
+    ap.add_argument("--coded", action="store_true", help="no pictures, only what they are to say: meanwhile, train_vision")
     ap.add_argument("--processes", type=int, default=1)
     args = ap.parse_args()
     if args.processes == 1:

@@ -14,13 +14,14 @@ from .said import Sayer
 from .vision import VisionEncoder
 from .vocabulary import demo_vocabulary
 
-BATCH = 24
-# Pages show most letters for the time, and lines are what is read best. Shares of the batches.
+# Shares of the steps, pictures in one, what they are. A step is about as many patches whatever they are of.
 LEVELS = (
-    (0.35, Level(most_lines=6, least_lines=3)),
-    (0.15, Level(most_lines=3, least_lines=2)),
-    (0.5, Level()),
+    (0.2, 20, Level(most_lines=6, least_lines=3)),
+    (0.3, 40, Level(most_lines=3, least_lines=2)),
+    (0.5, 64, Level()),
 )
+SHARES = [share for share, _, _ in LEVELS]
+CLEAN_SIZE = 24
 CLEAN = Level(most_lines=6, least_lines=4, noise=0.0)
 
 
@@ -111,8 +112,8 @@ def main() -> None:
         maker = Maker(demo_vocabulary(), demo_vision(), args.seed * 1_000_003 + step, seen=True)
 
     def step_of(step: int) -> tuple[Tensor, dict[str, float]]:
-        level = CLEAN if step < args.clean else maker.rng.choices([x for _, x in LEVELS], [s for s, _ in LEVELS])[0]
-        _, loss, figures = teacher.teach(maker.image(BATCH, level))
+        _, size, level = (0, CLEAN_SIZE, CLEAN) if step < args.clean else maker.rng.choices(LEVELS, SHARES)[0]
+        _, loss, figures = teacher.teach(maker.image(size, level))
         return loss, figures
 
     loop.run(args, teacher, step_of, resumed)

@@ -148,8 +148,9 @@ export class Disk {
     try {
       first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
     } catch (error) {
-      // A deleter removed a parent meanwhile: the caller tries again.
-      if (codeOf(error) === 'ENOENT') return;
+      // A deleter removed a parent meanwhile: the caller tries again. Node says ENOTDIR when the parent it found was gone
+      // when it looked what it was. A file that really stands in the way fails the caller's next step with the same.
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return;
       throw error;
     }
     if (first === undefined) return;
