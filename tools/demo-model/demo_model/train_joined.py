@@ -48,6 +48,7 @@ def train(args: argparse.Namespace) -> None:
     model = DemoModel(len(vocabulary))
     if not (places.CHECKPOINTS / f"{args.name}.pt").exists():
         model.join(*(places.CHECKPOINTS / f"{name}.pt" for name in (args.text, args.vision, args.audio)))
+    model.vision.compile_blocks()
     source: Iterator[Batch]
 
     def resumed(step: int) -> None:

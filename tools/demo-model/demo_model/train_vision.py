@@ -16,9 +16,9 @@ from .vocabulary import demo_vocabulary
 
 # Shares of the steps, pictures in one, what they are. A step is about as many patches whatever they are of.
 LEVELS = (
-    (0.2, 20, Level(most_lines=6, least_lines=3)),
+    (0.3, 48, Level(most_lines=6, least_lines=3)),
     (0.3, 40, Level(most_lines=3, least_lines=2)),
-    (0.5, 64, Level()),
+    (0.4, 40, Level()),
 )
 SHARES = [share for share, _, _ in LEVELS]
 CLEAN_SIZE = 24
@@ -105,6 +105,7 @@ def main() -> None:
     args = ap.parse_args()
     loop.prepare(args.seed)
     teacher = VisionTeacher()
+    teacher.encoder.compile_blocks()
     maker: Maker
 
     def resumed(step: int) -> None:
