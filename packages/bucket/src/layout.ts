@@ -13,6 +13,7 @@
  * index/open/<batch-id>/<tenant>                        an empty object; removed when the batch has ended
  * index/batches/<tenant>/<newest-first>-<batch-id>
  * keys/<sha-256 of the key>.json                        API keys; the key itself is never stored
+ * policies/<sha-256>.json                               resolved content policies; batches name theirs
  * ```
  */
 
@@ -82,6 +83,7 @@ export const layout = {
     index: (tenant: string, id: string) => `index/batches/${tenant}/${newestFirst(id)}`,
     indexPrefix: (tenant: string) => `index/batches/${tenant}/`,
   },
+  policy: (sha256: string) => `policies/${sha256}.json`,
   key: (sha256: string) => `keys/${sha256}.json`,
   keyPrefix: 'keys/',
 } as const;

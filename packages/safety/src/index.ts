@@ -1,4 +1,9 @@
-export { createFilters, type FilterOptions, type Filters, mergeResults } from './filters.ts';
-export { type PersonalDataOptions, personalData } from './personal-data/personal-data.ts';
-export { KINDS as PERSONAL_DATA_KINDS, type Kind as PersonalDataKind } from './personal-data/span.ts';
+export { createJudge, type Judge, mergeResults } from './judge.ts';
+export { lexicon, minors } from './lexicon/index.ts';
+export { isJson, mask } from './mask.ts';
+export { personalData } from './personal-data/index.ts';
+export { loadPolicies, type Policies } from './policies/folder.ts';
+export { readPolicy, storePolicy } from './policies/store.ts';
+export * from './policy/index.ts';
 export * from './port.ts';
+export * from './taxonomy.ts';
