@@ -51,8 +51,7 @@ test('the defaults in docs/configuration.md are those of the code', () => {
     MAX_BATCH_MB: config.limits.batchBytes / 2 ** 20,
     MAX_BATCH_ITEMS: config.limits.batchItems,
     MAX_LINE_MB: config.limits.lineBytes / 2 ** 20,
-    PERSONAL_DATA: config.safety.personalData,
-    PHONE_REGION: config.safety.phoneRegion,
+    GUARD_SLOTS: config.safety.guardSlots,
     FETCH_HTTP: config.fetch.http ? '1' : '0',
     S3_INPUTS: JSON.stringify(config.s3Inputs),
   };

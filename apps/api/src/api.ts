@@ -1,6 +1,7 @@
 import type { BatchDeps } from '@batchmill/batch';
 import { invalid } from '@batchmill/contract';
 import { UPLOAD_LIMITS } from '@batchmill/files';
+import { BUILT_IN, type Policies } from '@batchmill/safety';
 import { createLogger, type Logger } from '@batchmill/telemetry';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { cancelBatchRoute } from './batches/cancel.ts';
@@ -39,6 +40,8 @@ export interface ApiOptions {
   logger?: Logger;
   /** Default: `LIMITS`. */
   limits?: Partial<Limits>;
+  /** What batches are judged by. Default: the built-in policy. */
+  policies?: Policies;
   /** Names of the models that are served, for `GET /v1/models`. */
   models?: readonly string[];
   /** What `/readyz` asks beside the bucket, by name, e.g. the queue. */
@@ -57,6 +60,7 @@ export function createApi(options: ApiOptions): Api {
     logger,
     access: options.access ?? createAccess(bucket),
     limits: { ...LIMITS, ...options.limits },
+    policies: options.policies ?? BUILT_IN,
     models: options.models ?? [],
     checks: { bucket: () => bucket.check(), ...options.checks },
   };

@@ -1,6 +1,7 @@
 import type { BatchDeps } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
 import type { UploadLimits } from '@batchmill/files';
+import type { Policies } from '@batchmill/safety';
 import type { Logger } from '@batchmill/telemetry';
 import type { HttpBindings } from '@hono/node-server';
 import type { OpenAPIHono } from '@hono/zod-openapi';
@@ -23,6 +24,8 @@ export interface Deps {
   logger: Logger;
   access: Access;
   limits: Limits;
+  /** What batches are judged by. */
+  policies: Policies;
   /** Names of the models that are served, for `GET /v1/models`. */
   models: readonly string[];
   /** What `/readyz` asks, by name. A check that throws says in its message what is wrong. */
@@ -36,6 +39,8 @@ export interface Env {
     requestId: string;
     /** Whose bucket keys this request may touch. Set for every route under `/v1`. */
     tenant: string;
+    /** Name of the content policy of the key that was used, if it has one. */
+    policy: string | null;
   };
 }
 

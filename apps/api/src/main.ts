@@ -1,6 +1,7 @@
 import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
 import { ConfigError, loadConfig } from '@batchmill/config';
 import { openQueues, QueueUnavailableError } from '@batchmill/queue';
+import { loadPolicies, PolicyError } from '@batchmill/safety';
 import { createLogger } from '@batchmill/telemetry';
 import { serve } from './server.ts';
 
@@ -14,6 +15,7 @@ async function main(): Promise<void> {
   const config = loadConfig();
   if (config.bucketUrl === null || config.queueUrl === null)
     throw new ConfigError('Set BUCKET_URL and QUEUE_URL. To run everything in one process instead: npm start');
+  const policies = await loadPolicies(config.safety.policies);
   const bucket = await openBucket(config.bucketUrl);
   const queues = await openQueues(config.queueUrl);
   const server = await serve({
@@ -25,6 +27,7 @@ async function main(): Promise<void> {
       limits: { inputBytes: config.limits.batchBytes },
     },
     limits: { fileBytes: config.limits.fileBytes },
+    policies,
     models: [config.model.name],
     checks: { queue: () => queues.check() },
     logger: log,
@@ -47,7 +50,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const told = [ConfigError, BucketUrlError, BucketUnavailableError, QueueUnavailableError].some(
+  const told = [ConfigError, PolicyError, BucketUrlError, BucketUnavailableError, QueueUnavailableError].some(
     (k) => error instanceof k,
   );
   if (told && error instanceof Error) process.stderr.write(`${error.message}\n`);

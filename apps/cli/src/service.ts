@@ -6,6 +6,7 @@ import { type Bucket, openBucket } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
 import { openQueues, type Queues, startEmbeddedPostgres } from '@batchmill/queue';
 import type { Logger } from '@batchmill/telemetry';
+import { loadPolicies, type Policies } from '@batchmill/safety';
 import { startWorker } from '@batchmill/worker';
 import { lockHome } from './lock.ts';
 
@@ -13,6 +14,7 @@ export interface Service {
   bucket: Bucket;
   queues: Queues;
   batch: BatchDeps;
+  policies: Policies;
   /** `null` if the service was asked for without its API. */
   api: ApiServer | null;
   /** Stops everything in order: API, workers, queue, bucket. What is running goes on at the next start. */
@@ -47,6 +49,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
   };
   try {
+    const policies = await loadPolicies(config.safety.policies);
     closers.push(await lockHome(config.home));
     const bucket = await openConfiguredBucket(config);
     closers.push(() => bucket.close());
@@ -84,6 +87,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         logger: log,
         host: config.host,
         port: config.port,
+        policies,
         models: [config.model.name],
         limits: { fileBytes: config.limits.fileBytes },
         checks: { queue: () => queues.check(), engine: async () => worker.infer?.engine.health() },
@@ -91,7 +95,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const server = api;
       closers.push(() => server.close());
     }
-    return { bucket, queues, batch, api, close };
+    return { bucket, queues, batch, policies, api, close };
   } catch (error) {
     await close();
     throw error;

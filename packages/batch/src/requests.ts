@@ -10,7 +10,7 @@ import {
   windowSeconds,
 } from '@batchmill/contract';
 import { getFile } from '@batchmill/files';
-import { type BatchFact, CancelFact, readFact } from './state.ts';
+import { BatchFact, CancelFact, readFact } from './state.ts';
 import { accepted, viewBatch } from './view.ts';
 
 export interface BatchDeps {
@@ -26,10 +26,15 @@ export interface BatchDeps {
 const seconds = () => Math.floor(Date.now() / 1000);
 
 /**
- * Accepts a batch. When this returns, the batch is in the bucket and will be run, whatever happens to the queue.
+ * Accepts a batch, to be judged by a stored policy. When this returns, the batch is in the bucket and will be run, whatever happens to the queue.
  * @throws RequestError 400 if the input file does not exist, has another purpose than `batch`, or is too large.
  */
-export async function createBatch(deps: BatchDeps, tenant: string, input: BatchCreate): Promise<BatchObject> {
+export async function createBatch(
+  deps: BatchDeps,
+  tenant: string,
+  input: BatchCreate,
+  policy: string | null = null,
+): Promise<BatchObject> {
   const { bucket } = deps;
   const file = isId('file-', input.input_file_id) ? await getFile(bucket, tenant, input.input_file_id) : null;
   const param = 'input_file_id';
@@ -67,6 +72,7 @@ export async function createBatch(deps: BatchDeps, tenant: string, input: BatchC
     metadata: input.metadata ?? null,
     output_lifetime: input.output_expires_after?.seconds ?? null,
     empty_output_file: input.empty_output_file ?? false,
+    policy,
   };
   // The index entries come first: one that points nowhere is skipped, a batch without them would never be run.
   await Promise.all([bucket.put(layout.batch.open(tenant, id), ''), bucket.put(layout.batch.index(tenant, id), '')]);
@@ -122,6 +128,11 @@ export async function cancelBatch(deps: BatchDeps, tenant: string, id: string): 
   );
   await deps.trigger(tenant, id).catch(() => {});
   return viewBatch(deps.bucket, tenant, id);
+}
+
+/** Hash of the content policy of a batch; `null` if it has none of its own. */
+export async function policyOf(bucket: Bucket, tenant: string, id: string): Promise<string | null> {
+  return (await readFact(bucket, layout.batch.batch(tenant, id), BatchFact))?.policy ?? null;
 }
 
 /** True once somebody asked for this batch to be cancelled. */

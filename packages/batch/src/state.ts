@@ -27,6 +27,8 @@ export const BatchFact = z.object({
   /** Lifetime of the output and error file in seconds; `null` = kept. */
   output_lifetime: z.number().nullable(),
   empty_output_file: z.boolean(),
+  /** Hash of the content policy that its answers are judged by; `null`: the built-in one. */
+  policy: z.string().nullable().default(null),
 });
 export type BatchFact = z.infer<typeof BatchFact>;
 

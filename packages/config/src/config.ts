@@ -107,13 +107,23 @@ const Environment = z.object({
   /** Longest line of an input file. */
   MAX_LINE_MB: integer(1, 512).default(64),
 
-  /** Personal data in answers (e-mail, phone, card, IBAN): `off`, `redact` or `block`. */
-  PERSONAL_DATA: z.enum(['off', 'redact', 'block']).default('off'),
-  /** Region in which phone numbers without a country code are read, ISO 3166-1 alpha-2. */
-  PHONE_REGION: z
+  /** Folder of content policies (YAML): `default.yaml`, `tenants/<tenant>.yaml`, and others by name. API and workers. */
+  POLICIES: z.string().optional(),
+  /** The GGUF of a guard model, for policies with `guard`: same forms as MODEL. */
+  GUARD_MODEL: z.string().optional(),
+  /** Texts the guard model judges side by side. */
+  GUARD_SLOTS: integer(1, 64).default(2),
+  /** An OpenAI-compatible moderation endpoint, for policies with `moderations`: `https://api.openai.com/v1/moderations`. */
+  MODERATIONS_URL: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
+  /** Its API key. */
+  MODERATIONS_KEY: z.string().optional(),
+  /** Makes the hashes of withheld content in the audit log unguessable (HMAC). At least 16 characters. */
+  AUDIT_KEY: z.string().min(16, 'must have at least 16 characters').optional(),
+  /** Public key (`age1…`) that withheld content is encrypted to, for policies with `withheld: quarantine`. */
+  QUARANTINE_RECIPIENT: z
     .string()
-    .regex(/^[A-Z]{2}$/, 'must be two capital letters')
-    .default('US'),
+    .regex(/^age1[a-z0-9]+$/, 'must be an age public key; make one with: batchmill quarantine keygen')
+    .optional(),
   /** Hosts and CIDR ranges that item URLs may reach although they are private, separated by commas. */
   FETCH_ALLOW: z.string().default(''),
   /** `1`: item URLs may be http:// too. */
@@ -204,7 +214,15 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
       batchItems: e.MAX_BATCH_ITEMS,
       lineBytes: e.MAX_LINE_MB * MB,
     },
-    safety: { personalData: e.PERSONAL_DATA, phoneRegion: e.PHONE_REGION },
+    safety: {
+      policies: e.POLICIES ?? null,
+      guardModel: e.GUARD_MODEL ?? null,
+      guardSlots: e.GUARD_SLOTS,
+      moderationsUrl: e.MODERATIONS_URL ?? null,
+      moderationsKey: e.MODERATIONS_KEY ?? null,
+      auditKey: e.AUDIT_KEY ?? null,
+      quarantineRecipient: e.QUARANTINE_RECIPIENT ?? null,
+    },
     fetch: {
       allow: e.FETCH_ALLOW.split(',')
         .map((s) => s.trim())

@@ -13,6 +13,8 @@ export const KeyRecord = z.object({
   name: z.string(),
   /** The last four characters of the key, so that people can tell their keys apart. */
   hint: z.string(),
+  /** Name of a content policy that everything done with this key is judged by too. */
+  policy: z.string().nullable().default(null),
   created_at: z.number().int(),
   expires_at: z.number().int().nullable(),
   revoked_at: z.number().int().nullable(),

@@ -60,6 +60,8 @@ export interface Piece<T> {
   read(kept: unknown): T;
   /** `signal` fires with the item's, or when the piece took too long. */
   work(signal: AbortSignal): Promise<T>;
+  /** Every text of the value that an answer may show: a piece of which the filters would take something out is not kept. */
+  texts(value: T): string[];
   /** What the value counts in `progress` of the batch: 1 for a page, seconds for a chunk of a recording. */
   units(value: T): number;
 }

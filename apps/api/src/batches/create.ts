@@ -1,11 +1,16 @@
 import { createBatch } from '@batchmill/batch';
 import { BatchCreate, BatchObject } from '@batchmill/contract';
-import { createRoute } from '@hono/zod-openapi';
+import { storePolicy } from '@batchmill/safety';
+import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
 import { ANY_ERROR, ERROR, json } from '../openapi.ts';
 
-export function createBatchRoute(api: Api, { batch, limits }: Deps): void {
+const Headers = z.object({
+  'x-content-policy': z.string().max(63).optional().describe('Name of a content policy of this installation.'),
+});
+
+export function createBatchRoute(api: Api, { batch, bucket, limits, policies }: Deps): void {
   const route = createRoute({
     method: 'post',
     path: '/v1/batches',
@@ -13,10 +18,21 @@ export function createBatchRoute(api: Api, { batch, limits }: Deps): void {
     tags: ['Batches'],
     summary: 'Create a batch from an uploaded file',
     description:
-      'The file is checked after this call has returned: a wrong line shows as status `failed`, with its number.',
+      'The file is checked after this call has returned: a wrong line shows as status `failed`, with its number. A content ' +
+      "policy can be chosen by `x-content-policy` or `metadata.content_policy`; it is applied beside the account's own.",
     middleware: jsonLimit(limits.jsonBytes),
-    request: { body: { required: true, content: { 'application/json': { schema: BatchCreate } } } },
+    request: { headers: Headers, body: { required: true, content: { 'application/json': { schema: BatchCreate } } } },
     responses: { 200: json('The batch', BatchObject), ...ANY_ERROR, 400: ERROR[400], 413: ERROR[413], 415: ERROR[415] },
   });
-  api.openapi(route, async (c) => c.json(await createBatch(batch, c.get('tenant'), c.req.valid('json')), 200));
+  api.openapi(route, async (c) => {
+    const request = c.req.valid('json');
+    const chosen = [c.get('policy'), c.req.valid('header')['x-content-policy'], request.metadata?.content_policy];
+    const policy = policies.resolve(
+      c.get('tenant'),
+      chosen.filter((name) => name != null),
+    );
+    // Before the batch that names it.
+    const hash = await storePolicy(bucket, policy);
+    return c.json(await createBatch(batch, c.get('tenant'), request, hash), 200);
+  });
 }

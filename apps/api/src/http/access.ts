@@ -12,8 +12,8 @@ export const DEFAULT_TENANT = 'default';
 export interface Access {
   /** True while no API key was ever created: then everybody who can reach the port may use the API. */
   open(): Promise<boolean>;
-  /** The tenant of an `Authorization` header. @throws RequestError 401 */
-  tenantOf(authorization: string | undefined): Promise<string>;
+  /** What an `Authorization` header opens: a tenant's data, under a content policy. @throws RequestError 401 */
+  opened(authorization: string | undefined): Promise<{ tenant: string; policy: string | null }>;
 }
 
 /** Access by the API keys in the bucket. The first key that is created closes an open service within seconds. */
@@ -31,7 +31,7 @@ export function createAccess(bucket: Bucket): Access {
       }
       return !keyed;
     },
-    tenantOf: async (authorization) => {
+    opened: async (authorization) => {
       const key = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
       if (key === undefined) {
         throw new RequestError(401, "No API key was given. Send it as 'Authorization: Bearer bm_live_…'.", {
@@ -42,7 +42,7 @@ export function createAccess(bucket: Bucket): Access {
       if (record === null) {
         throw new RequestError(401, 'The API key is wrong, revoked or has expired.', { code: 'invalid_api_key' });
       }
-      return record.tenant;
+      return record;
     },
   };
 }
@@ -53,8 +53,11 @@ export function authenticate(access: Access): MiddlewareHandler<Env> {
     if (await access.open()) {
       assertLocalRequest(c.req.header('host'), c.req.header('origin'));
       c.set('tenant', DEFAULT_TENANT);
+      c.set('policy', null);
     } else {
-      c.set('tenant', await access.tenantOf(c.req.header('authorization')));
+      const { tenant, policy } = await access.opened(c.req.header('authorization'));
+      c.set('tenant', tenant);
+      c.set('policy', policy);
     }
     await next();
   };

@@ -1,6 +1,7 @@
 import type { Bucket } from '@batchmill/bucket';
 import { loadConfig } from '@batchmill/config';
 import { anyKeys, createKey, isLive, listKeys, revokeKey } from '@batchmill/keys';
+import { loadPolicies } from '@batchmill/safety';
 import type { Command } from 'commander';
 import { CommandError } from '../errors.ts';
 import { openConfiguredBucket } from '../service.ts';
@@ -14,8 +15,11 @@ export function keysCommand(program: Command): void {
     .description('make a key; it is shown this once')
     .requiredOption('--name <name>', 'what it is for')
     .option('--tenant <tenant>', 'whose data it opens: tenants never see each other', 'default')
+    .option('--policy <name>', 'content policy that everything done with it is judged by too (POLICIES)')
     .option('--days <n>', 'days until it expires (default: never)')
-    .action(async (options: { name: string; tenant: string; days?: string }) => {
+    .action(async (options: { name: string; tenant: string; policy?: string; days?: string }) => {
+      const { policies } = loadConfig().safety;
+      if (options.policy !== undefined) (await loadPolicies(policies)).resolve(options.tenant, [options.policy]);
       const bucket = await openConfiguredBucket(loadConfig());
       try {
         await create(bucket, options);
@@ -72,12 +76,16 @@ export function keysCommand(program: Command): void {
     });
 }
 
-async function create(bucket: Bucket, options: { name: string; tenant: string; days?: string }): Promise<void> {
+async function create(
+  bucket: Bucket,
+  options: { name: string; tenant: string; policy?: string; days?: string },
+): Promise<void> {
   const days = options.days === undefined ? null : Number(options.days);
   if (days !== null && !(days > 0)) throw new CommandError('--days takes a number above 0.');
   const { key, record } = await createKey(bucket, {
     tenant: options.tenant,
     name: options.name,
+    ...(options.policy === undefined ? {} : { policy: options.policy }),
     ...(days === null ? {} : { expiresAt: Math.floor(Date.now() / 1000 + days * 86_400) }),
   });
   process.stderr.write(`Key ${record.id} for tenant '${record.tenant}'. Keep it: it cannot be shown again.\n`);

@@ -6,6 +6,7 @@ import { cancelBatch, createBatch, getBatch } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
 import { BatchCreate, invalid } from '@batchmill/contract';
 import { createFile, readFile } from '@batchmill/files';
+import { storePolicy } from '@batchmill/safety';
 import type { Command } from 'commander';
 import { exitCode, summary, watchBatch } from '../client.ts';
 import { CommandError } from '../errors.ts';
@@ -17,6 +18,7 @@ interface RunOptions {
   errors?: string;
   endpoint: string;
   window: string;
+  policy?: string;
 }
 
 export function runCommand(program: Command): void {
@@ -28,6 +30,7 @@ export function runCommand(program: Command): void {
     .option('-e, --errors <file>', 'where error lines go (default: <output>.errors.jsonl, if there are any)')
     .option('--endpoint <url>', 'endpoint of all lines', '/v1/chat/completions')
     .option('--window <time>', 'completion window', '24h')
+    .option('--policy <name>', 'content policy beside the default one (POLICIES)')
     .action(run);
 }
 
@@ -40,7 +43,7 @@ async function run(input: string, options: RunOptions): Promise<void> {
   process.env.LOG_LEVEL ??= 'warn';
   await withTemporaryService(
     { name: 'run', progress, api: false },
-    async ({ bucket, batch: deps }, _config, listen) => {
+    async ({ bucket, batch: deps, policies }, _config, listen) => {
       progress.update('reading the input');
       const file = await createFile(bucket, TENANT, {
         filename: basename(input),
@@ -53,7 +56,8 @@ async function run(input: string, options: RunOptions): Promise<void> {
         completion_window: options.window,
       });
       if (!request.success) throw new CommandError(invalid(request.error).message);
-      const { id } = await createBatch(deps, TENANT, request.data);
+      const policy = await storePolicy(bucket, policies.resolve(TENANT, options.policy === undefined ? [] : [options.policy]));
+      const { id } = await createBatch(deps, TENANT, request.data, policy);
       listen(() => {
         progress.end('Cancelling: what is finished will be written. Press Ctrl-C again to drop it.');
         void cancelBatch(deps, TENANT, id).catch(() => {});

@@ -2,10 +2,11 @@ import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
 import type { Engine } from '@batchmill/engine';
 import { getFile, readFile } from '@batchmill/files';
 import { LANES, type Queues } from '@batchmill/queue';
-import type { Filters } from '@batchmill/safety';
+import type { Policy } from '@batchmill/safety';
 import type { Source, Task } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { EngineHost } from './engine-host.ts';
+import { type BatchSafety, Judges } from './judges.ts';
 import { runShard } from './run-shard.ts';
 import { Slots } from './slots.ts';
 import { Stops } from './stops.ts';
@@ -17,7 +18,8 @@ export interface InferOptions {
   /** Starts the engine process; called again when it dies. */
   startEngine: () => Promise<Engine>;
   tasks: ReadonlyMap<string, Task>;
-  filters: Filters;
+  /** The filters of a policy. */
+  safetyOf: (policy: Policy) => Pick<BatchSafety, 'filters' | 'selfJudge'>;
   /** Opens an `s3://` object for a tenant, inside its allow-list. */
   openObject: (tenant: string, url: string) => Promise<Source>;
   log: Logger;
@@ -64,7 +66,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
     pieceTurns,
     stops: new Stops(bucket),
     tasks: options.tasks,
-    filters: options.filters,
+    judges: new Judges(bucket, options.safetyOf),
     itemTimeoutMs: options.itemTimeoutMs,
     partIntervalMs: options.partIntervalMs,
     models: [model],

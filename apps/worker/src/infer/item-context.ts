@@ -6,6 +6,9 @@ import { RequestError } from '@batchmill/contract';
 import { EngineError, type GenerateRequest, type Generation } from '@batchmill/engine';
 import type { Piece, TaskContext } from '@batchmill/tasks';
 import { type Clock, within } from './clock.ts';
+import type { SelfVerdict } from '@batchmill/safety';
+import { z } from 'zod';
+import type { ItemJudge } from './item-judge.ts';
 import type { ItemPieces } from './pieces.ts';
 import type { ItemDeps, ItemScope } from './run-item.ts';
 
@@ -29,6 +32,7 @@ export function itemContext(
   scope: ItemScope,
   item: Item,
   pieces: ItemPieces,
+  judge: ItemJudge,
   clock: Clock,
   outer: AbortSignal,
 ): ItemContext {
@@ -45,20 +49,34 @@ export function itemContext(
     models: scope.models,
     image: capabilities.image,
     audio: capabilities.audio,
-    generate: (request, ofPiece = signal) => generate(deps, request, ofPiece),
+    generate: async (request, ofPiece = signal) => {
+      const generation = await generate(deps, judge.asking(request), ofPiece);
+      judge.answered(generation, ofPiece);
+      return generation;
+    },
     openFile: scope.openFile,
     openObject: scope.openObject,
     folder: () => (folder ??= mkdtemp(join(tmpdir(), 'batchmill-item-'))),
     piece: async (name, piece) => {
       const kept = readKept(pieces.get(name), piece);
-      if (kept !== null) return kept.value;
+      if (kept !== null) {
+        judge.recall(kept.verdicts);
+        return kept.value;
+      }
       clock.hold();
       try {
         const done = await deps.pieceTurns.take(scope.batchId, signal);
         try {
           const tooLong = () => new ItemTimeout(deps.itemTimeoutMs, `piece '${name}'`);
-          const value = await within(deps.itemTimeoutMs, signal, tooLong, piece.work);
-          pieces.keep(name, value, piece.units(value));
+          let verdicts: readonly SelfVerdict[] = [];
+          const value = await within(deps.itemTimeoutMs, signal, tooLong, async (ofPiece) => {
+            const made = await piece.work(ofPiece);
+            verdicts = judge.verdictsOf(ofPiece);
+            return made;
+          });
+          // What the filters would take out of the answer must not lie in the bucket either.
+          const clean = await judge.clean(piece.texts(value), signal);
+          pieces.keep(name, { value, verdicts } satisfies Kept, piece.units(value), clean);
           return value;
         } finally {
           done();
@@ -88,11 +106,19 @@ export function itemContext(
   };
 }
 
+/** What is kept of a piece: its value, and what the model said of its own generations in it. */
+const Kept = z.strictObject({
+  value: z.unknown(),
+  verdicts: z.array(z.strictObject({ text: z.string(), unsafe: z.number() })).readonly(),
+});
+type Kept = z.infer<typeof Kept>;
+
 /** A kept value as the task reads it; `null` if there is none, or one that an older version wrote otherwise. */
-function readKept<T>(kept: unknown, piece: Piece<T>): { value: T } | null {
+function readKept<T>(kept: unknown, piece: Piece<T>): { value: T; verdicts: readonly SelfVerdict[] } | null {
   if (kept === undefined) return null;
   try {
-    return { value: piece.read(kept) };
+    const { value, verdicts } = Kept.parse(kept);
+    return { value: piece.read(value), verdicts };
   } catch {
     return null;
   }

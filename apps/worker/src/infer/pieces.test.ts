@@ -6,12 +6,12 @@ import { pathToFileURL } from 'node:url';
 import { layout, openBucket, parsePart, parsePieces } from '@batchmill/bucket';
 import { type Endpoint, NO_USAGE, RequestError } from '@batchmill/contract';
 import { type Engine, EngineError } from '@batchmill/engine';
-import { createFilters } from '@batchmill/safety';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import { createLogger } from '@batchmill/telemetry';
 import { beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { EngineHost } from './engine-host.ts';
+import { Judges } from './judges.ts';
 import { runShard, type ShardDeps } from './run-shard.ts';
 import { Slots } from './slots.ts';
 import { Stops } from './stops.ts';
@@ -71,6 +71,7 @@ function pages(page: Page, done: string[], endpoint: Endpoint = '/v1/ocr'): Task
               done.push(`${body.name} ${i}`);
               return text;
             },
+            texts: (text) => [text],
             units: () => 1,
           }),
         ),
@@ -101,7 +102,7 @@ const run = (page: Page, done: string[], over: Partial<ShardDeps> = {}, stop = n
       pieceTurns: new Turns(3),
       stops: new Stops(bucket),
       tasks: new Map([['/v1/ocr', pages(page, done)]]),
-      filters: createFilters([]),
+      judges: new Judges(bucket, () => ({ filters: [], selfJudge: null })),
       itemTimeoutMs: 60_000,
       partIntervalMs: 60_000,
       models: ['none'],

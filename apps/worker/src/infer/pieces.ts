@@ -6,15 +6,16 @@ import type { Logger } from '@batchmill/telemetry';
 export interface ItemPieces {
   /** `undefined`: not done yet. */
   get(name: string): unknown;
-  keep(name: string, value: unknown, units: number): void;
+  /** `written`: whether it may go into the bucket. Else it is kept in memory, and done again after a crash. */
+  keep(name: string, value: unknown, units: number, written: boolean): void;
   /** The item has a result now: its pieces are not needed any more. Gives the units that no part in the bucket counts. */
   end(): number;
 }
 
 /**
  * Keeps the finished pieces of a shard's unfinished items and writes the new ones to the bucket every few seconds: a worker
- * that is killed loses what is in here and nothing else. Pieces hold answers that no filter has read: they are
- * working state like the shards, read by workers alone, and deleted when the batch has ended.
+ * that is killed loses what is in here and nothing else. Pieces are working state like the shards, read by workers alone, and
+ * deleted when the batch has ended; those of which the filters would take something out are never written.
  */
 export class Pieces {
   readonly #bucket: Bucket;
@@ -44,10 +45,15 @@ export class Pieces {
   of(position: number): ItemPieces {
     const kept = this.#kept.get(position) ?? new Map<string, unknown>();
     this.#kept.set(position, kept);
+    let unwritten = 0;
     return {
       get: (name) => kept.get(name),
-      keep: (name, value, units) => {
+      keep: (name, value, units, written) => {
         kept.set(name, value);
+        if (!written) {
+          unwritten += units;
+          return;
+        }
         const fresh = this.#fresh.get(position) ?? [];
         fresh.push({ position, name, value, units });
         this.#fresh.set(position, fresh);
@@ -56,7 +62,7 @@ export class Pieces {
         const fresh = this.#fresh.get(position) ?? [];
         this.#fresh.delete(position);
         this.#kept.delete(position);
-        return fresh.reduce((sum, piece) => sum + piece.units, 0);
+        return fresh.reduce((sum, piece) => sum + piece.units, unwritten);
       },
     };
   }

@@ -3,12 +3,14 @@ import { type Item, lineId, type ResultRecord, resultRecord } from '@batchmill/b
 import { BucketUnavailableError } from '@batchmill/bucket';
 import { newId, RequestError, type Usage } from '@batchmill/contract';
 import { EngineError } from '@batchmill/engine';
-import { FilterError, type Filters } from '@batchmill/safety';
+import { FilterError, type JudgedSegment } from '@batchmill/safety';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { Clock } from './clock.ts';
 import type { EngineHost } from './engine-host.ts';
 import { ItemTimeout, itemContext } from './item-context.ts';
+import { ItemJudge } from './item-judge.ts';
+import type { BatchSafety } from './judges.ts';
 import type { ItemPieces } from './pieces.ts';
 import type { Slots } from './slots.ts';
 import type { Turns } from './turns.ts';
@@ -19,7 +21,6 @@ export interface ItemDeps {
   /** Turns of pieces, as the shard's are of items. */
   pieceTurns: Turns;
   tasks: ReadonlyMap<string, Task>;
-  filters: Filters;
   itemTimeoutMs: number;
   log: Logger;
 }
@@ -31,6 +32,8 @@ export interface ItemScope {
   openFile: TaskContext['openFile'];
   openObject: TaskContext['openObject'];
   models: readonly string[];
+  /** What its answer is judged by. */
+  safety: BatchSafety;
   /** Fires when the item is not wanted any more, or the worker stops. */
   signal: AbortSignal;
 }
@@ -94,17 +97,14 @@ async function answerItem(
   const task = deps.tasks.get(item.url);
   if (task === undefined) throw new RequestError(404, `Unknown endpoint: ${item.url}`, { code: 'unknown_url' });
   for (let attempt = 0; ; attempt++) {
-    const context = itemContext(deps, scope, item, pieces, clock, signal);
+    const ids = { tenant: scope.tenant, batchId: scope.batchId, customId: item.custom_id };
+    const judge = new ItemJudge(scope.safety, ids);
+    const context = itemContext(deps, scope, item, pieces, judge, clock, signal);
     try {
       const draft = await task.run(item.body, context);
       // Before anything of the answer is written where somebody might read it.
-      const judged = await deps.filters.judge(draft.segments, {
-        tenant: scope.tenant,
-        batchId: scope.batchId,
-        customId: item.custom_id,
-        signal,
-      });
-      return { body: draft.finish(judged), usage: draft.usage };
+      const judged = await judge.judge(draft.segments, signal);
+      return { body: named(draft.finish(judged), scope.safety), usage: draft.usage };
     } catch (error) {
       signal.throwIfAborted();
       const pause = RETRY_PAUSES_MS[attempt];
@@ -118,6 +118,11 @@ async function answerItem(
   }
 }
 
+/** The answer with the policy it was judged by. */
+function named(body: unknown, { hash }: BatchSafety): unknown {
+  return typeof body === 'object' && body !== null ? { ...body, content_policy: hash } : body;
+}
+
 function mayPass(error: unknown): boolean {
   return error instanceof BucketUnavailableError || (error instanceof EngineError && error.code === 'engine_failed');
 }
@@ -126,9 +131,11 @@ function mayPass(error: unknown): boolean {
 function explain(error: unknown, log: Logger, batch: string, item: string): RequestError {
   if (error instanceof RequestError) return error;
   if (error instanceof FilterError) {
-    log.error({ err: error, batch, item }, 'a filter failed; the answer is not delivered');
+    // Not the cause's own words: a filter that chokes on an answer may quote it.
+    const cause = error.cause instanceof Error ? error.cause.name : undefined;
+    log.error({ filter: error.filter, why: error.message, cause, batch, item }, 'an answer could not be judged');
     return new RequestError(500, 'The answer could not be checked by the content filters, so it is not delivered.', {
-      code: 'filter_failed',
+      code: 'content_filter_error',
     });
   }
   if (error instanceof EngineError) {

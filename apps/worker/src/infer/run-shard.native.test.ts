@@ -11,11 +11,12 @@ import {
   type LlamaServerEngine,
   startLlamaServer,
 } from '@batchmill/engine';
-import { createFilters, type Filter, personalData } from '@batchmill/safety';
+import { DEFAULT_POLICY, type Filter, type Policy, personalData } from '@batchmill/safety';
 import { createTasks } from '@batchmill/tasks';
 import { createLogger } from '@batchmill/telemetry';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { EngineHost } from './engine-host.ts';
+import { Judges } from './judges.ts';
 import { runShard, type ShardDeps } from './run-shard.ts';
 import { Slots } from './slots.ts';
 import { Stops } from './stops.ts';
@@ -86,7 +87,7 @@ function deps(over: Partial<ShardDeps> = {}): ShardDeps {
     pieceTurns: new Turns(10),
     stops: new Stops(bucket),
     tasks: createTasks(),
-    filters: createFilters([]),
+    judges: judges([]),
     itemTimeoutMs: 60_000,
     partIntervalMs: 60_000,
     models: ['tiny'],
@@ -95,6 +96,10 @@ function deps(over: Partial<ShardDeps> = {}): ShardDeps {
     ...over,
   };
 }
+
+/** Every batch is judged by these filters, and this policy. */
+const judges = (filters: Filter[], categories: Policy['categories'] = {}) =>
+  new Judges(bucket, () => ({ filters, selfJudge: null }), { ...DEFAULT_POLICY, categories });
 
 interface Ask {
   id: string;
@@ -183,12 +188,15 @@ test('a shard that is stopped hands in what is finished; the next run does the r
   let answered = 0;
   const counting: Filter = {
     name: 'counts',
-    inspect: async () => {
+    version: '1',
+    categories: [],
+    exact: false,
+    inspect: async (segments) => {
       if (++answered === 10) admit.abort(new Error('stopping'));
-      return { action: 'pass', results: {} };
+      return segments.map(() => []);
     },
   };
-  await run({ filters: createFilters([counting]) }, { admit: admit.signal, run: never });
+  await run({ judges: judges([counting]) }, { admit: admit.signal, run: never });
   const first = await results();
   expect(first.size).toBeGreaterThanOrEqual(10);
   expect(first.size).toBeLessThan(40);
@@ -207,18 +215,21 @@ test('what a filter cannot judge is not delivered, nor written anywhere', async 
   let seen = '';
   const broken: Filter = {
     name: 'breaks',
-    inspect: async (segment, context) => {
-      if (context.customId === 'judged') return { action: 'pass', results: {} };
-      seen = segment.text;
+    version: '1',
+    categories: [],
+    exact: false,
+    inspect: async (segments, context) => {
+      if (context.customId === 'judged') return segments.map(() => []);
+      seen = segments[0]?.text ?? '';
       throw new Error('the guard model is gone');
     },
   };
-  await run({ filters: createFilters([broken]) });
+  await run({ judges: judges([broken]) });
   const lines = await results();
   expect(lines.get('judged')?.response?.status_code).toBe(200);
   expect(lines.get('unjudged')?.response).toMatchObject({
     status_code: 500,
-    body: { error: { code: 'filter_failed' } },
+    body: { error: { code: 'content_filter_error' } },
   });
   expect(seen.length).toBeGreaterThan(0);
   expect(JSON.stringify(lines.get('unjudged'))).not.toContain(JSON.stringify(seen).slice(1, -1));
@@ -247,7 +258,7 @@ test('personal data in an answer is taken out, or the answer is withheld', async
     { id: 'card', body: writes('4111 1111 1111 1111') },
     { id: 'none', body: writes('nobody') },
   ]);
-  await run({ filters: createFilters([personalData({ mode: 'redact', phoneRegion: 'US' })]) });
+  await run({ judges: judges([personalData({ region: 'US' })], { personal_data: { redact: 1 } }) });
   const redacted = await results();
   const content = (id: string) => {
     const body = redacted.get(id)?.response?.body;
@@ -257,7 +268,7 @@ test('personal data in an answer is taken out, or the answer is withheld', async
   expect(JSON.stringify([...redacted.values()])).not.toContain('ann.lee');
 
   for (const { key } of await parts()) await bucket.delete(key);
-  await run({ filters: createFilters([personalData({ mode: 'block', phoneRegion: 'US' })]) });
+  await run({ judges: judges([personalData({ region: 'US' })], { personal_data: { block: 1 } }) });
   const blocked = await results();
   expect(blocked.get('mail')?.response).toMatchObject({
     status_code: 200,

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { PartWriter, readFinished, readPieces, readShard } from '@batchmill/batch';
+import { PartWriter, policyOf, readFinished, readPieces, readShard } from '@batchmill/batch';
 import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
 import type { ShardJob } from '@batchmill/queue';
+import type { Judges } from './judges.ts';
 import { Parts } from './parts.ts';
 import { Pieces } from './pieces.ts';
 import { type ItemDeps, ItemInterrupted, type ItemScope, runItem } from './run-item.ts';
@@ -12,6 +13,7 @@ export interface ShardDeps extends ItemDeps {
   bucket: Bucket;
   turns: Turns;
   stops: Stops;
+  judges: Judges;
   partIntervalMs: number;
   /** What items may read, by tenant. */
   reads(tenant: string): Pick<ItemScope, 'openFile' | 'openObject'>;
@@ -42,6 +44,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     throw error;
   }
   const todo = items.filter((item) => !finished.positions.has(item.position));
+  const safety = await deps.judges.of(await policyOf(bucket, tenant, batchId));
   const at = { tenant, id: batchId, shard, writer: randomBytes(6).toString('hex') };
   const kept = await readPieces(bucket, at, finished.positions);
   const pieces = new Pieces(bucket, at, kept, deps.partIntervalMs, deps.log);
@@ -52,6 +55,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     tenant,
     batchId,
     models: deps.models,
+    safety,
     ...deps.reads(tenant),
     signal: AbortSignal.any([stopped.signal, stop.run]),
   };

@@ -25,8 +25,14 @@ export interface Policies {
  * @throws PolicyError with every problem of every file, so that a service with a wrong policy does not start.
  */
 export async function loadPolicies(folder: string | null): Promise<Policies> {
-  const named = folder === null ? new Map<string, Policy>() : await readFolder(folder);
-  const floors = folder === null ? new Map<string, Policy>() : await readFolder(join(folder, 'tenants'), true);
+  if (folder === null) return BUILT_IN;
+  return policiesOf(await readFolder(folder), await readFolder(join(folder, 'tenants'), true));
+}
+
+/** The built-in policy for everybody, and nothing to choose. */
+export const BUILT_IN: Policies = policiesOf(new Map(), new Map());
+
+function policiesOf(named: Map<string, Policy>, floors: ReadonlyMap<string, Policy>): Policies {
   const everybody = strictest(DEFAULT_POLICY, named.get('default') ?? DEFAULT_POLICY);
   named.delete('default');
   const names = [...named.keys()].sort();

@@ -1,11 +1,11 @@
 /** What the tests of the chat task share: an item's surroundings, with an engine that echoes. */
 import { newId, RequestError } from '@batchmill/contract';
 import type { GenerateRequest, Generation } from '@batchmill/engine';
-import { createFilters, personalData } from '@batchmill/safety';
 import sharp from 'sharp';
 import { expect } from 'vitest';
 import type { Source, TaskContext } from '../port.ts';
 import { type ChatTaskOptions, createChatTask } from './chat-task.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 
 /** What the task asks of an engine, kept; it answers with the text of the last message, or with what a test sets. */
 export const asked: GenerateRequest[] = [];
@@ -86,23 +86,16 @@ const context = (changes: Partial<TaskContext> = {}): TaskContext => ({
   ...changes,
 });
 
-const filterContext = (signal: AbortSignal) => ({ tenant: 'default', batchId: 'batch_1', customId: 'a', signal });
-const filters = {
-  none: createFilters([]),
-  redact: createFilters([personalData({ mode: 'redact' })]),
-  block: createFilters([personalData({ mode: 'block' })]),
-};
-
 export async function run(
   body: Record<string, unknown>,
   changes: Partial<TaskContext> = {},
-  filter: keyof typeof filters = 'none',
+  filter: keyof typeof judges = 'none',
   options: ChatTaskOptions = {},
 ) {
   asked.length = 0;
   const scope = context(changes);
   const draft = await createChatTask(options).run(body, scope);
-  const judged = await filters[filter].judge(draft.segments, filterContext(scope.signal));
+  const judged = await judges[filter].judge(draft.segments, judgeContext(scope.signal));
   return { draft, answer: draft.finish(judged) };
 }
 export const user = (content: unknown, more: Record<string, unknown> = {}) => ({

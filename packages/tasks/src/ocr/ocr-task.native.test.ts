@@ -1,11 +1,11 @@
 import { newId } from '@batchmill/contract';
 import type { Engine } from '@batchmill/engine';
-import { createFilters } from '@batchmill/safety';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { taskContext } from '../test-context.ts';
 import { START_MS, startTinyEngine } from '../test-engine.ts';
 import { createOcrTask } from './ocr-task.ts';
 import { pdf } from './test-documents.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 
 /** OCR on the real engine, with the tiny model: what it writes is nonsense, but the same each time. */
 let engine: Engine;
@@ -24,8 +24,7 @@ async function read(bytes: Uint8Array, more: Record<string, unknown>) {
   try {
     const task = createOcrTask({ imageTokens: 280, contextTokens: 4_096 });
     const draft = await task.run({ model: 'tiny', document: { type: 'file', file_id: id }, ...more }, context);
-    const scope = { tenant: 'default', batchId: 'batch_1', customId: 'a', signal: context.signal };
-    return draft.finish(await createFilters([]).judge(draft.segments, scope));
+    return draft.finish(await judges.none.judge(draft.segments, judgeContext(context.signal)));
   } finally {
     await clear();
   }

@@ -1,6 +1,5 @@
 import { newId, RequestError } from '@batchmill/contract';
 import { EngineError, type GenerateRequest, type Generation } from '@batchmill/engine';
-import { createFilters, personalData } from '@batchmill/safety';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { TaskContext } from '../port.ts';
@@ -8,6 +7,7 @@ import { createTasks } from '../tasks.ts';
 import { answer, taskContext } from '../test-context.ts';
 import { createOcrTask, type OcrOptions } from './ocr-task.ts';
 import { encrypted, PROSE, pdf, picture } from './test-documents.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 
 /** Real documents, opened and rendered by the real thing; what reads their pages only says how large the picture is. */
 const files = new Map<string, Uint8Array>();
@@ -49,9 +49,8 @@ async function run(body: Record<string, unknown>, { context: changes = {}, optio
   );
   try {
     const draft = await createOcrTask(options).run({ model: 'gemma', ...body }, context);
-    const scope = { tenant: 'default', batchId: 'batch_1', customId: 'a', signal: context.signal };
-    const filters = createFilters(filter === undefined ? [] : [personalData({ mode: filter })]);
-    return { answer: draft.finish(await filters.judge(draft.segments, scope)), asked, store };
+    const judged = await judges[filter ?? 'none'].judge(draft.segments, judgeContext(context.signal));
+    return { answer: draft.finish(judged), asked, store };
   } finally {
     await clear();
   }

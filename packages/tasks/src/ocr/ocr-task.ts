@@ -121,6 +121,7 @@ async function annotate(
           ...(maxTokens === undefined ? {} : { maxTokens }),
           signal,
         }),
+      texts: ({ annotation }) => (annotation === null ? [] : [annotation]),
       units: () => 0,
     });
   } catch (error) {

@@ -46,6 +46,7 @@ async function readPiece(
     return await context.piece(`page-${index}`, {
       read: (kept) => ReadPage.parse(kept),
       work: (signal) => readPage(document, index, options, context, signal),
+      texts: (page) => [page.markdown],
       units: () => 1,
     });
   } catch (error) {

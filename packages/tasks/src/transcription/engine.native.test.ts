@@ -1,11 +1,11 @@
 import { newId, type VerboseTranscription } from '@batchmill/contract';
 import type { Engine } from '@batchmill/engine';
-import { createFilters } from '@batchmill/safety';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { taskContext } from '../test-context.ts';
 import { START_MS, startTinyEngine } from '../test-engine.ts';
 import { example } from './test-transcription.ts';
 import { createTranscriptionTask } from './transcription-task.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 
 /** Transcription on the real engine, with the tiny model: what it writes is nonsense, but the same each time. */
 let engine: Engine;
@@ -24,8 +24,7 @@ async function transcribe(name: string): Promise<VerboseTranscription> {
   try {
     const body = { model: 'tiny', file_id: id, response_format: 'verbose_json', max_tokens: 12 };
     const draft = await createTranscriptionTask('/v1/audio/transcriptions').run(body, context);
-    const scope = { tenant: 'default', batchId: 'batch_1', customId: 'a', signal: context.signal };
-    const answer = draft.finish(await createFilters([]).judge(draft.segments, scope));
+    const answer = draft.finish(await judges.none.judge(draft.segments, judgeContext(context.signal)));
     if (!('segments' in answer)) throw new Error('not verbose');
     // Each second is 25 tokens; the instruction comes on top.
     expect(draft.usage.input_tokens).toBeGreaterThan(25 * (answer.speech_seconds - 1));

@@ -76,6 +76,7 @@ function hearPiece(
       return value;
     },
     work: (signal) => hearChunk(chunk, advance, options, context.generate, signal),
+    texts: (value) => [value.text],
     units: (value) => value.advance,
   });
 }

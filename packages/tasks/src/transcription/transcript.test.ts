@@ -1,11 +1,11 @@
 import { NO_USAGE, type Transcription, type VerboseTranscription } from '@batchmill/contract';
 import type { RecordingInfo } from '@batchmill/media';
-import { createFilters, personalData } from '@batchmill/safety';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { HeardChunk } from './hear-chunk.ts';
 import { type TranscriptOptions, transcript } from './transcript.ts';
 import { oneLine } from './words.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 
 const part = (start: number, end: number, text: string, more: Partial<HeardChunk> = {}): HeardChunk => ({
   channel: 0,
@@ -26,16 +26,11 @@ const part = (start: number, end: number, text: string, more: Partial<HeardChunk
 });
 const error = { status: 500, code: 'engine_crash', message: 'The engine crashed on this.' };
 
-const filters = {
-  none: createFilters([]),
-  redact: createFilters([personalData({ mode: 'redact' })]),
-  block: createFilters([personalData({ mode: 'block' })]),
-};
 async function write(
   heard: readonly HeardChunk[],
   options: Partial<TranscriptOptions> = {},
   info: Partial<RecordingInfo> = {},
-  filter: keyof typeof filters = 'none',
+  filter: keyof typeof judges = 'none',
 ): Promise<Transcription | VerboseTranscription> {
   const draft = transcript(
     heard,
@@ -48,8 +43,7 @@ async function write(
     },
     { task: 'transcribe', format: 'json', language: null, labels: null, ...options },
   );
-  const context = { tenant: 'default', batchId: 'batch_1', customId: 'a', signal: new AbortController().signal };
-  return draft.finish(await filters[filter].judge(draft.segments, context));
+  return draft.finish(await judges[filter].judge(draft.segments, judgeContext()));
 }
 async function verbose(...args: Parameters<typeof write>): Promise<VerboseTranscription> {
   const [heard, options, info, filter] = args;

@@ -1,6 +1,5 @@
 import { newId, RequestError } from '@batchmill/contract';
 import type { GenerateRequest, Generation } from '@batchmill/engine';
-import { createFilters } from '@batchmill/safety';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TaskContext } from '../port.ts';
 import { createTasks } from '../tasks.ts';
@@ -11,6 +10,7 @@ import {
   type TranscriptionEndpoint,
   type TranscriptionOptions,
 } from './transcription-task.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 
 /** Real recordings, decoded and cut by the real thing; what they are heard by only counts their seconds. */
 const files = new Map<string, Uint8Array>();
@@ -55,12 +55,7 @@ async function run(
   });
   try {
     const draft = await createTranscriptionTask(endpoint, options).run({ model: 'gemma', ...body }, context);
-    const judged = await createFilters([]).judge(draft.segments, {
-      tenant: 'default',
-      batchId: 'batch_1',
-      customId: 'a',
-      signal: context.signal,
-    });
+    const judged = await judges.none.judge(draft.segments, judgeContext(context.signal));
     return { answer: draft.finish(judged), usage: draft.usage, asked, store };
   } finally {
     await clear();
