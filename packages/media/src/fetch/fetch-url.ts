@@ -1,27 +1,17 @@
-import { lookup } from 'node:dns/promises';
 import { open, rm } from 'node:fs/promises';
-import { isIP, type LookupFunction } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RequestError } from '@batchmill/contract';
+import { createGuard, type GuardOptions, refusal } from '@batchmill/guard';
 import { Agent, request } from 'undici';
 import { deadline } from '../deadline.ts';
-import { type Allow, isAllowedAddress, isAllowedHost, parseAllow } from './address.ts';
 import { decodedBody, TooManyBytesError, UnknownEncodingError } from './body.ts';
 
-export interface FetchOptions {
+export interface FetchOptions extends GuardOptions {
   /** Bound of the body, after decompression. */
   maxBytes: number;
   /** Bound of everything: name, connection, redirects, body. */
   timeoutMs: number;
   signal?: AbortSignal;
-  /** Also `http:` URLs. Off by default. */
-  allowHttp?: boolean;
-  /** Ports a URL may name, any at hosts named in `allow`. Default 443, 8443, and 80 with `allowHttp`. */
-  ports?: readonly number[];
-  /** What may be reached beside the public internet: see `parseAllow`. */
-  allow?: readonly string[];
-  /** All addresses of a name. Default: the system's resolver. */
-  resolver?: (host: string) => Promise<string[]>;
 }
 
 export interface Fetched {
@@ -32,17 +22,11 @@ export interface Fetched {
 }
 
 const MAX_REDIRECTS = 5;
-const MAX_URL_LENGTH = 8_192;
 /** Waits before the second and third attempt at a source that failed in a way that may pass. */
 const RETRY_MS = [250, 1_000];
 
-const systemResolver = async (host: string) =>
-  (await lookup(host, { all: true, order: 'verbatim' })).map((a) => a.address);
-
 /**
- * Fetches a URL that a stranger wrote. The request leaves only for addresses that `isAllowedAddress` accepts, on every
- * hop: a name is resolved once per connection, all its addresses are checked, and the connection goes to one of exactly
- * these, so that a second answer of the DNS changes nothing.
+ * Fetches a URL that a stranger wrote. The request leaves only for addresses that the guard accepts, on every hop.
  * @throws RequestError 400 `url_not_allowed` (scheme, port, credentials, address), `url_too_large`, or
  *   `url_fetch_failed` (no answer, wrong status, time). Messages name the host, never credentials, path or query.
  *   If `options.signal` aborts, its reason is thrown.
@@ -108,11 +92,11 @@ interface Read<T> {
 }
 
 async function readUrl<T>(url: string, options: FetchOptions, sink: Sink<T>): Promise<Read<T> & { finalUrl: string }> {
-  const allow = parseAllow(options.allow ?? []);
-  let target = checkUrl(url, null, allow, options);
+  const guard = createGuard(options);
+  let target = guard.check(url);
   const time = deadline(options.timeoutMs, options.signal);
   const agent = new Agent({
-    connect: { lookup: checkedLookup(allow, options.resolver ?? systemResolver), timeout: options.timeoutMs },
+    connect: { lookup: guard.lookup, timeout: options.timeoutMs },
     headersTimeout: options.timeoutMs,
     bodyTimeout: options.timeoutMs,
     pipelining: 0,
@@ -121,7 +105,7 @@ async function readUrl<T>(url: string, options: FetchOptions, sink: Sink<T>): Pr
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       const answer = await getWithRetries(target, agent, time.signal, options.maxBytes, sink);
       if (!('location' in answer)) return { ...answer, finalUrl: target.href };
-      target = checkUrl(answer.location, target, allow, options);
+      target = guard.check(answer.location, target);
     }
     throw failed(target, `redirects more than ${MAX_REDIRECTS} times`);
   } catch (error) {
@@ -199,62 +183,6 @@ async function get<T>(
   }
 }
 
-/** Everything about a URL that can be judged without the network. */
-function checkUrl(text: string, base: URL | null, allow: Allow, options: FetchOptions): URL {
-  const url = text.length <= MAX_URL_LENGTH && URL.canParse(text, base?.href) ? new URL(text, base?.href) : null;
-  if (url === null) throw new RequestError(400, 'The URL is not valid.', { code: 'url_not_allowed' });
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && options.allowHttp === true)) {
-    throw new RequestError(400, `The URL must begin with https://${options.allowHttp === true ? ' or http://' : ''}.`, {
-      code: 'url_not_allowed',
-    });
-  }
-  if (base?.protocol === 'https:' && url.protocol === 'http:')
-    throw refused(url, 'is an http:// redirect from https://');
-  if (url.username !== '' || url.password !== '')
-    throw refused(url, 'has a user name or password; put a signed URL instead');
-  const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
-  const ports = options.ports ?? (options.allowHttp === true ? [443, 8443, 80] : [443, 8443]);
-  if (!ports.includes(port) && !isAllowedHost(hostOf(url), allow))
-    throw refused(url, `uses port ${port}; allowed are ${ports.join(', ')}`);
-  // An address in the URL never reaches the lookup, so it is checked here. The URL parser has already turned decimal,
-  // octal, hexadecimal and full-width forms into four decimal numbers.
-  const host = hostOf(url);
-  if (isIP(host) !== 0 && !isAllowedAddress(host, allow)) throw refused(url, 'is not a public address');
-  return url;
-}
-
-function checkedLookup(allow: Allow, resolver: (host: string) => Promise<string[]>): LookupFunction {
-  return (name, { all }, callback) => {
-    const host = name.toLowerCase().replace(/\.$/, '');
-    resolver(name)
-      .then((addresses) => {
-        const [first] = addresses;
-        if (first === undefined) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' });
-        const named = isAllowedHost(host, allow);
-        // One bad address is enough: a name that is public and private at once is an attack or a mistake.
-        if (!addresses.every((a) => isAllowedAddress(a, allow, named)))
-          throw notAllowed(host, 'has an address that is not public');
-        const found = addresses.map((address) => ({ address, family: isIP(address) }));
-        if (all === true) callback(null, found);
-        else callback(null, first, isIP(first));
-      })
-      .catch((error: NodeJS.ErrnoException) => callback(error, []));
-  };
-}
-
-function hostOf(url: URL): string {
-  return url.hostname
-    .replace(/^\[|\]$/g, '')
-    .replace(/\.$/, '')
-    .toLowerCase();
-}
-
-/** The guard's own refusal, which the client may have wrapped. */
-function refusal(error: unknown): RequestError | null {
-  for (let e = error; e instanceof Error; e = e.cause) if (e instanceof RequestError) return e;
-  return null;
-}
-
 const BROKE_OFF = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH']);
 
 const TRANSIENT = new Set([
@@ -285,10 +213,6 @@ function reasonOf(error: unknown): string {
   return `cannot be fetched${code === '' ? '' : ` (${code})`}`;
 }
 
-const notAllowed = (host: string, why: string) =>
-  new RequestError(400, `The URL's host '${host}' ${why}.`, { code: 'url_not_allowed' });
-const refused = (url: URL, why: string) =>
-  new RequestError(400, `The URL at host '${url.hostname}' ${why}.`, { code: 'url_not_allowed' });
 const failed = (url: URL, why: string, cause?: unknown) =>
   new RequestError(400, `The URL's host '${url.hostname}' ${why}.`, { code: 'url_fetch_failed', cause });
 const tooLarge = (url: URL, maxBytes: number) =>
