@@ -27,6 +27,8 @@ export interface ReconcileDeps {
   window?: number;
   /** How long a stopping batch waits for workers to hand in what they have finished. Default 30 s. */
   graceMs?: number;
+  /** Called each time a batch is seen running, so that what its finished parts say can be told on. Runs again after a crash. */
+  onRunning?: (batch: { tenant: string; id: string }) => Promise<void>;
   /** Called once a batch has ended, before it leaves the index of open batches: runs again after a crash. */
   onEnded?: (batch: { tenant: string; id: string; status: Outcome | 'failed' }) => Promise<void>;
 }
@@ -95,6 +97,7 @@ export async function reconcile(deps: ReconcileDeps, tenant: string, id: string)
   }
 
   await deps.queues.addShards(jobs);
+  await deps.onRunning?.({ tenant, id });
   return 'running';
 }
 
@@ -112,6 +115,8 @@ async function close(deps: ReconcileDeps, tenant: string, id: string, status: Ou
   await deletePrefix(deps.bucket, `${prefix}shards/`);
   await deletePrefix(deps.bucket, `${prefix}results/`);
   await deletePrefix(deps.bucket, `${prefix}pieces/`);
+  // After the results: a part that is there and not told would be told again.
+  await deletePrefix(deps.bucket, layout.batch.toldPrefix(tenant, id));
   await forget(deps.bucket, tenant, id);
   return status === 'failed' ? 'failed' : 'ended';
 }

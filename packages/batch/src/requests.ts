@@ -26,7 +26,7 @@ export interface BatchDeps {
 const seconds = () => Math.floor(Date.now() / 1000);
 
 /**
- * Accepts a batch, to be judged by a stored policy. When this returns, the batch is in the bucket and will be run, whatever happens to the queue.
+ * Accepts a batch, to be judged by a stored policy, with a webhook endpoint of its own that exists already. When this returns, the batch is in the bucket and will be run, whatever happens to the queue.
  * @throws RequestError 400 if the input file does not exist, has another purpose than `batch`, or is too large.
  */
 export async function createBatch(
@@ -34,6 +34,7 @@ export async function createBatch(
   tenant: string,
   input: BatchCreate,
   policy: string | null = null,
+  webhook: BatchFact['webhook'] = null,
 ): Promise<BatchObject> {
   const { bucket } = deps;
   const file = isId('file-', input.input_file_id) ? await getFile(bucket, tenant, input.input_file_id) : null;
@@ -73,6 +74,7 @@ export async function createBatch(
     output_lifetime: input.output_expires_after?.seconds ?? null,
     empty_output_file: input.empty_output_file ?? false,
     policy,
+    webhook,
   };
   // The index entries come first: one that points nowhere is skipped, a batch without them would never be run.
   await Promise.all([bucket.put(layout.batch.open(tenant, id), ''), bucket.put(layout.batch.index(tenant, id), '')]);

@@ -84,6 +84,7 @@ export function accepted(batch: BatchFact): BatchObject {
     usage: null,
     metadata: batch.metadata,
     progress: null,
+    ...(batch.webhook === null ? {} : { webhook: batch.webhook }),
   };
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isKey } from './keys.ts';
-import { idOfIndexKey, layout, type PartName, parsePart, parsePieces } from './layout.ts';
+import { idOfIndexKey, layout, type PartName, parseDue, parseKept, parsePart, parsePieces } from './layout.ts';
 
 const hex = (length: number) =>
   fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length });
@@ -99,4 +99,23 @@ test('what expires sorts by time', () => {
       expect(first.startsWith(layout.file.expiresPrefix)).toBe(true);
     }),
   );
+});
+
+test('keys of due deliveries and of what is kept for a while are read back', () => {
+  fc.assert(
+    fc.property(tenant, time, hex(20), hex(13), fc.nat(99_999), (who, at, random, order, day) => {
+      const [endpoint, delivery] = [idOf('we_', at, random), idOf('dlv_', at, random)];
+      const lane = idOf('batch_', at, random);
+      const due = layout.hook.due(who, endpoint, lane, order, delivery);
+      expect(parseDue(due)).toEqual({ tenant: who, endpoint, lane, delivery });
+      const kept = layout.hook.kept(day, who, 'delivery', delivery, endpoint);
+      expect(parseKept(kept)).toEqual({ day, tenant: who, what: 'delivery', of: endpoint, id: delivery });
+      for (const key of [due, kept, layout.hook.attempt(who, endpoint, delivery, 7)]) expect(isKey(key)).toBe(true);
+      expect(layout.hook.settled(who, endpoint, delivery) > layout.hook.attempt(who, endpoint, delivery, 99)).toBe(
+        true,
+      );
+    }),
+  );
+  for (const wrong of ['', 'index/hooks/due/t/e/l/x', 'index/hooks/kept/1/t/event/a/b', 'index/hooks/due/t/e/1-dlv_'])
+    expect([parseDue(wrong), parseKept(wrong)]).toEqual([null, null]);
 });

@@ -14,6 +14,12 @@
  * index/batches/<tenant>/<newest-first>-<batch-id>
  * keys/<sha-256 of the key>.json                        API keys; the key itself is never stored
  * policies/<sha-256>.json                               resolved content policies; batches name theirs
+ * hooks/endpoints/<tenant>/<endpoint-id>/<revision>.json  webhook endpoints; the last revision counts
+ * hooks/events/<tenant>/<event-id>.json                 what is told
+ * hooks/deliveries/<tenant>/<endpoint-id>/<newest-first>-<delivery-id>/delivery.json, attempts/<n>.json, settled.json
+ * index/hooks/live/<tenant>/<endpoint-id>               an empty object; removed when the endpoint is deleted
+ * index/hooks/due/<tenant>/<endpoint-id>/<lane>/…       deliveries that are not settled, in order
+ * index/hooks/kept/<day>/<tenant>/…                     what the sweep deletes, oldest first
  * ```
  */
 
@@ -27,6 +33,9 @@ function newestFirst(id: string): string {
 }
 
 const number = (n: number) => String(n).padStart(8, '0');
+
+const deliveryPrefix = (tenant: string, endpoint: string, id: string) =>
+  `hooks/deliveries/${tenant}/${endpoint}/${newestFirst(id)}/`;
 
 export const layout = {
   file: {
@@ -78,10 +87,39 @@ export const layout = {
     finalizing: (tenant: string, id: string) => `batches/${tenant}/${id}/finalizing.json`,
     /** Terminal status, counts, usage, output ids → `completed`, `expired`, `cancelled`. */
     final: (tenant: string, id: string) => `batches/${tenant}/${id}/final.json`,
+    /** What the listeners of a running batch were told already. `name`: one segment. */
+    told: (tenant: string, id: string, name: string) => `batches/${tenant}/${id}/told/${name}`,
+    toldPrefix: (tenant: string, id: string) => `batches/${tenant}/${id}/told/`,
     open: (tenant: string, id: string) => `index/open/${id}/${tenant}`,
     openPrefix: 'index/open/',
     index: (tenant: string, id: string) => `index/batches/${tenant}/${newestFirst(id)}`,
     indexPrefix: (tenant: string) => `index/batches/${tenant}/`,
+  },
+  hook: {
+    endpoint: (tenant: string, id: string, revision: number) =>
+      `hooks/endpoints/${tenant}/${id}/${number(revision)}.json`,
+    revisions: (tenant: string, id: string) => `hooks/endpoints/${tenant}/${id}/`,
+    live: (tenant: string, id: string) => `index/hooks/live/${tenant}/${id}`,
+    livePrefix: (tenant: string) => `index/hooks/live/${tenant}/`,
+    event: (tenant: string, id: string) => `hooks/events/${tenant}/${id}.json`,
+    delivery: (tenant: string, endpoint: string, id: string) => `${deliveryPrefix(tenant, endpoint, id)}delivery.json`,
+    attempt: (tenant: string, endpoint: string, id: string, n: number) =>
+      `${deliveryPrefix(tenant, endpoint, id)}attempts/${number(n)}.json`,
+    attempts: (tenant: string, endpoint: string, id: string) => `${deliveryPrefix(tenant, endpoint, id)}attempts/`,
+    /** Delivered or given up. The last key of a delivery. */
+    settled: (tenant: string, endpoint: string, id: string) => `${deliveryPrefix(tenant, endpoint, id)}settled.json`,
+    deliveryPrefix,
+    /** All deliveries to an endpoint, newest first: keys end in `/delivery.json`, `/attempts/<n>.json` or `/settled.json`. */
+    deliveries: (tenant: string, endpoint: string) => `hooks/deliveries/${tenant}/${endpoint}/`,
+    /** `lane`: what is delivered in order, a batch to an endpoint. `order`: `[0-9a-f]+`. */
+    due: (tenant: string, endpoint: string, lane: string, order: string, delivery: string) =>
+      `index/hooks/due/${tenant}/${endpoint}/${lane}/${order}-${delivery}`,
+    dueOfLane: (tenant: string, endpoint: string, lane: string) => `index/hooks/due/${tenant}/${endpoint}/${lane}/`,
+    duePrefix: 'index/hooks/due/',
+    /** `day`: days since 1970. */
+    kept: (day: number, tenant: string, what: 'endpoint' | 'event' | 'delivery', id: string, of = id) =>
+      `index/hooks/kept/${number(day)}/${tenant}/${what}/${of}/${id}`,
+    keptPrefix: 'index/hooks/kept/',
   },
   policy: (sha256: string) => `policies/${sha256}.json`,
   key: (sha256: string) => `keys/${sha256}.json`,
@@ -147,4 +185,18 @@ export function parsePieces(key: string): PiecesName | null {
 /** The id at the end of an index key. */
 export function idOfIndexKey(key: string): string {
   return /-((?:batch_|file-)[0-9a-f]{32})$/.exec(key)?.[1] ?? '';
+}
+
+/** Reads the key of a due delivery back, or `null` if it is none. Inverse of `layout.hook.due`. */
+export function parseDue(key: string): { tenant: string; endpoint: string; lane: string; delivery: string } | null {
+  const m = /^index\/hooks\/due\/([^/]+)\/([^/]+)\/([^/]+)\/[0-9a-f]+-(dlv_[0-9a-f]{32})$/.exec(key);
+  if (m === null) return null;
+  return { tenant: m[1] ?? '', endpoint: m[2] ?? '', lane: m[3] ?? '', delivery: m[4] ?? '' };
+}
+
+/** Reads an entry of what is deleted some day back, or `null` if it is none. Inverse of `layout.hook.kept`. */
+export function parseKept(key: string): { day: number; tenant: string; what: string; of: string; id: string } | null {
+  const m = /^index\/hooks\/kept\/(\d{8})\/([^/]+)\/(endpoint|event|delivery)\/([^/]+)\/([^/]+)$/.exec(key);
+  if (m === null) return null;
+  return { day: Number(m[1]), tenant: m[2] ?? '', what: m[3] ?? '', of: m[4] ?? '', id: m[5] ?? '' };
 }

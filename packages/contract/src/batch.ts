@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ExpiresAfter } from './file.ts';
+import { BatchWebhook } from './webhook.ts';
 
 /** Endpoints a batch line may name. */
 export const ENDPOINTS = [
@@ -41,10 +42,17 @@ export const BatchCreate = z
     input_file_id: z.string(),
     endpoint: Endpoint,
     completion_window: CompletionWindow,
-    metadata: Metadata.nullable().optional(),
+    metadata: Metadata.nullable()
+      .optional()
+      .refine((metadata) => metadata?.webhook_url === undefined, {
+        path: ['webhook_url'],
+        message: 'metadata calls nobody; send `"webhook": {"url": "https://…"}` in the body instead',
+      }),
     output_expires_after: ExpiresAfter.optional(),
     /** Extension: offer an empty output file instead of `output_file_id: null` when every item failed. */
     empty_output_file: z.boolean().optional(),
+    /** Extension: a URL that is told when this batch has ended. */
+    webhook: BatchWebhook.optional(),
   })
   .meta({ id: 'BatchCreate' });
 export type BatchCreate = z.infer<typeof BatchCreate>;
@@ -106,6 +114,8 @@ export const BatchObject = z
     metadata: z.record(z.string(), z.string()).nullable(),
     /** Extension: how far inside the items a batch of documents or recordings has come; `null` for others. */
     progress: z.object({ unit: z.enum(['pages', 'audio_seconds']), done: z.number().int() }).nullable(),
+    /** Extension: the webhook of this batch alone, if it has one. The secret is shown once, when the batch is made. */
+    webhook: z.object({ endpoint_id: z.string(), url: z.string(), secret: z.string().optional() }).optional(),
   })
   .meta({ id: 'Batch' });
 export type BatchObject = z.infer<typeof BatchObject>;

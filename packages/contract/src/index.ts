@@ -7,3 +7,4 @@ export * from './line.ts';
 export * from './list.ts';
 export * from './ocr.ts';
 export * from './transcription.ts';
+export * from './webhook.ts';
