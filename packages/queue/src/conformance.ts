@@ -165,6 +165,45 @@ export function queueConformance(name: string, open: () => Promise<Queues>): voi
       await expect.poll(() => sweeps, { timeout: 10_000 }).toBe(2);
     });
 
+    test('a lane of deliveries has one job at a time, comes back when it says, and runs once more if it was asked for', async () => {
+      const seen: number[] = [];
+      const answers = [700, null, null];
+      let running = 0;
+      let most = 0;
+      const begun = Promise.withResolvers<void>();
+      const hold = Promise.withResolvers<void>();
+      const lane = (name: string) => ({ tenant: 'acme', endpointId: 'we_a', lane: name });
+      consumers.push(
+        queues.consumeDeliver(
+          async () => {
+            most = Math.max(most, ++running);
+            seen.push(Date.now());
+            begun.resolve();
+            if (seen.length === 3) await hold.promise;
+            running--;
+            return answers[seen.length - 1] ?? null;
+          },
+          { concurrency: 8 },
+        ),
+      );
+      await queues.triggerDeliver(lane('a'));
+      await begun.promise;
+      // While it is delayed, asking does not bring it back early.
+      await sleep(200);
+      for (let i = 0; i < 3; i++) await queues.triggerDeliver(lane('a'));
+      await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(2);
+      expect((seen[1] ?? 0) - (seen[0] ?? 0)).toBeGreaterThanOrEqual(650);
+      await sleep(300);
+      expect(seen).toHaveLength(2);
+      await queues.triggerDeliver(lane('a'));
+      await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(3);
+      for (let i = 0; i < 3; i++) await queues.triggerDeliver(lane('a'));
+      hold.resolve();
+      await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(4);
+      await sleep(300);
+      expect({ looks: seen.length, most }).toEqual({ looks: 4, most: 1 });
+    });
+
     test('a wiped queue takes new triggers at once, for the same batches and the sweep', async () => {
       const job = { tenant: 'acme', batchId: 'batch_a' };
       await queues.triggerReconcile(job);

@@ -1,6 +1,6 @@
 import { type Backend, type JobQueue, openBackend } from './backend.ts';
 import { within } from './errors.ts';
-import { LANES, type Lane, queueNames, ReconcileJob, ShardJob, shardJobId } from './jobs.ts';
+import { DeliverJob, LANES, type Lane, laneId, queueNames, ReconcileJob, ShardJob, shardJobId } from './jobs.ts';
 
 /** The queues as the product uses them. Everything behind it is BullMQ; nothing in front of it knows which backend. */
 export interface Queues {
@@ -32,6 +32,13 @@ export interface Queues {
    */
   triggerSweep(everyMs: number): Promise<void>;
 
+  /**
+   * Asks for one look at what is due of a lane. A lane has one job: a trigger while it waits changes nothing, one while it
+   * runs makes it run once more, and one while it is delayed waits with it.
+   * @throws QueueUnavailableError after 2 s without an answer.
+   */
+  triggerDeliver(job: DeliverJob): Promise<void>;
+
   consumeReconcile(handler: (job: ReconcileJob) => Promise<void>, options: ConsumeOptions): Consumer;
   consumeSweep(handler: () => Promise<void>, options?: Omit<ConsumeOptions, 'concurrency'>): Consumer;
   /** `onSettled` runs after the job has left the queue, so that a reconcile it triggers finds the shard gone. */
@@ -40,6 +47,9 @@ export interface Queues {
     handler: (job: ShardJob) => Promise<void>,
     options: ConsumeOptions & { onSettled?: (job: ShardJob) => void },
   ): Consumer;
+
+  /** The handler says in how many milliseconds the lane must be looked at again; `null`: not until somebody asks. */
+  consumeDeliver(handler: (job: DeliverJob) => Promise<number | null>, options: ConsumeOptions): Consumer;
 
   /** Throws with a message in plain words if the queue's server does not answer. */
   check(): Promise<void>;
@@ -79,11 +89,12 @@ export async function openQueues(url: string): Promise<Queues> {
   const backend = await openBackend(url);
   const reconcile = backend.queue(queueNames.reconcile);
   const sweep = backend.queue(queueNames.sweep);
+  const deliver = backend.queue(queueNames.deliver);
   const infer: Record<Lane, JobQueue> = {
     text: backend.queue(queueNames.infer('text')),
     media: backend.queue(queueNames.infer('media')),
   };
-  const queues = [reconcile, sweep, infer.text, infer.media];
+  const queues = [reconcile, sweep, deliver, infer.text, infer.media];
 
   const inLanes = async (jobs: ShardJob[], work: (lane: Lane, jobs: ShardJob[]) => Promise<unknown>) => {
     await Promise.all(
@@ -92,6 +103,11 @@ export async function openQueues(url: string): Promise<Queues> {
         return mine.length === 0 ? undefined : work(lane, mine);
       }),
     );
+  };
+
+  const addDeliver = (job: DeliverJob, delayMs: number) => {
+    const deduplication = { id: laneId(job), keepLastIfActive: true };
+    return bounded(deliver.add('deliver', job, { ...GONE, ...(delayMs > 0 ? { delay: delayMs } : {}), deduplication }));
   };
 
   return {
@@ -144,6 +160,8 @@ export async function openQueues(url: string): Promise<Queues> {
       return bounded(sweep.add('sweep', {}, { ...GONE, deduplication }));
     },
 
+    triggerDeliver: (job) => addDeliver(job, 0),
+
     consumeReconcile: (handler, options) =>
       consume(backend, queueNames.reconcile, (data) => handler(ReconcileJob.parse(data)), options),
 
@@ -158,6 +176,28 @@ export async function openQueues(url: string): Promise<Queues> {
         options,
         (data) => options.onSettled?.(ShardJob.parse(data)),
       ),
+
+    consumeDeliver: (handler, options) => {
+      const again = new Map<string, number>();
+      return consume(
+        backend,
+        queueNames.deliver,
+        async (data) => {
+          const job = DeliverJob.parse(data);
+          const delayMs = await handler(job);
+          if (delayMs !== null) again.set(laneId(job), delayMs);
+        },
+        options,
+        (data) => {
+          // Only now, out of the queue, does a lane's job no longer stand in the way of its next one.
+          const job = DeliverJob.parse(data);
+          const delayMs = again.get(laneId(job));
+          again.delete(laneId(job));
+          if (delayMs === undefined) return;
+          addDeliver(job, delayMs).catch((error: Error) => options.onError?.(error));
+        },
+      );
+    },
 
     check: () => backend.check(),
 
