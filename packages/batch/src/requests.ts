@@ -26,7 +26,8 @@ export interface BatchDeps {
 const seconds = () => Math.floor(Date.now() / 1000);
 
 /**
- * Accepts a batch, to be judged by a stored policy, with a webhook endpoint of its own that exists already. When this returns, the batch is in the bucket and will be run, whatever happens to the queue.
+ * Accepts a batch, to be judged by a stored policy, with a webhook endpoint of its own that exists already. When this returns, the
+ * batch is in the bucket and will be run, whatever happens to the queue. With the `id` of an earlier attempt it is made once.
  * @throws RequestError 400 if the input file does not exist, has another purpose than `batch`, or is too large.
  */
 export async function createBatch(
@@ -35,6 +36,7 @@ export async function createBatch(
   input: BatchCreate,
   policy: string | null = null,
   webhook: BatchFact['webhook'] = null,
+  id = newId('batch_'),
 ): Promise<BatchObject> {
   const { bucket } = deps;
   const file = isId('file-', input.input_file_id) ? await getFile(bucket, tenant, input.input_file_id) : null;
@@ -61,7 +63,6 @@ export async function createBatch(
     );
 
   const now = seconds();
-  const id = newId('batch_');
   const fact: BatchFact = {
     id,
     tenant,
@@ -78,7 +79,8 @@ export async function createBatch(
   };
   // The index entries come first: one that points nowhere is skipped, a batch without them would never be run.
   await Promise.all([bucket.put(layout.batch.open(tenant, id), ''), bucket.put(layout.batch.index(tenant, id), '')]);
-  await bucket.put(layout.batch.batch(tenant, id), JSON.stringify(fact));
+  // With an id of an earlier attempt: the batch that is there stays as it is.
+  await bucket.create(layout.batch.batch(tenant, id), JSON.stringify(fact));
   await deps.trigger(tenant, id).catch(() => {});
   // As it was accepted, even if somebody has begun with it by now: a new batch is `validating`, clients rely on that.
   return accepted(fact);

@@ -13,6 +13,10 @@
  * index/open/<batch-id>/<tenant>                        an empty object; removed when the batch has ended
  * index/batches/<tenant>/<newest-first>-<batch-id>
  * keys/<sha-256 of the key>.json                        API keys; the key itself is never stored
+ * triggers/<tenant>/<trigger-id>/<revision>.json        triggers; the last revision counts
+ * index/triggers/<trigger-id>/<tenant>                  an empty object: whose trigger it is; removed when it is deleted
+ * windows/<tenant>/<trigger-id>/<window-id>/…           events that become one batch: window.json, inbox/<n>.jsonl, closing, closed.json
+ * index/windows/<unix seconds>/<tenant>/<trigger-id>/<window-id>  windows that are not closed, by when they must be
  * policies/<sha-256>.json                               resolved content policies; batches name theirs
  * hooks/endpoints/<tenant>/<endpoint-id>/<revision>.json  webhook endpoints; the last revision counts
  * hooks/events/<tenant>/<event-id>.json                 what is told
@@ -121,10 +125,48 @@ export const layout = {
       `index/hooks/kept/${number(day)}/${tenant}/${what}/${of}/${id}`,
     keptPrefix: 'index/hooks/kept/',
   },
+  trigger: {
+    revision: (tenant: string, id: string, revision: number) => `triggers/${tenant}/${id}/${number(revision)}.json`,
+    revisions: (tenant: string, id: string) => `triggers/${tenant}/${id}/`,
+    prefix: (tenant: string) => `triggers/${tenant}/`,
+    owner: (id: string, tenant: string) => `index/triggers/${id}/${tenant}`,
+    ownerPrefix: (id: string) => `index/triggers/${id}/`,
+  },
+  window: {
+    window: (at: WindowPlace) => `${windowOf(at)}window.json`,
+    inbox: (at: WindowPlace, writer: string, sequence: number) =>
+      `${windowOf(at)}inbox/${writer}-${number(sequence)}.jsonl`,
+    inboxPrefix: (at: WindowPlace) => `${windowOf(at)}inbox/`,
+    /** From here on nothing that is written counts: whoever finds it writes elsewhere. */
+    closing: (at: WindowPlace) => `${windowOf(at)}closing`,
+    closed: (at: WindowPlace) => `${windowOf(at)}closed.json`,
+    objects: windowOf,
+    ofTrigger: (tenant: string, trigger: string) => `windows/${tenant}/${trigger}/`,
+    open: (deadline: number, { tenant, trigger, window }: WindowPlace) =>
+      `index/windows/${String(deadline).padStart(12, '0')}/${tenant}/${trigger}/${window}`,
+    openPrefix: 'index/windows/',
+  },
   policy: (sha256: string) => `policies/${sha256}.json`,
   key: (sha256: string) => `keys/${sha256}.json`,
   keyPrefix: 'keys/',
 } as const;
+
+/** One window of a trigger. */
+export interface WindowPlace {
+  tenant: string;
+  trigger: string;
+  window: string;
+}
+function windowOf({ tenant, trigger, window }: WindowPlace): string {
+  return `windows/${tenant}/${trigger}/${window}/`;
+}
+
+/** Reads the key of an open window back, with the second by which it must be closed, or `null` if it is none. */
+export function parseOpenWindow(key: string): (WindowPlace & { deadline: number }) | null {
+  const m = /^index\/windows\/(\d{12})\/([^/]+)\/(trg_[0-9a-f]{32})\/(win_[0-9a-f]{32})$/.exec(key);
+  if (m === null) return null;
+  return { deadline: Number(m[1]), tenant: m[2] ?? '', trigger: m[3] ?? '', window: m[4] ?? '' };
+}
 
 /** Who wrote something of a shard, and when: objects of a shard sort by age, and no two are ever the same. */
 interface Written {

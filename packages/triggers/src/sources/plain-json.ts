@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { jsonBody, keyOfBody } from './json.ts';
+import type { Source } from './port.ts';
+import { requireBearer } from './secrets.ts';
+
+/**
+ * Any JSON with the secret as bearer token: scripts, forms, Zapier and its like. `idempotency-key` (or `x-event-id`) names
+ * the event; without one, the same bytes are the same event.
+ */
+export function plainJsonSource(secret: string): Source {
+  return {
+    verify: async (event) => {
+      requireBearer(event, secret, ['x-api-key']);
+      const body = jsonBody(event);
+      const id = event.headers['idempotency-key'] ?? event.headers['x-event-id'];
+      const type = z.object({ type: z.string() }).safeParse(body);
+      const key = id === undefined || id === '' ? keyOfBody(event) : `id:${id.slice(0, 1_000)}`;
+      return { events: [{ key, type: type.success ? type.data.type : 'event', object: null, data: body }] };
+    },
+  };
+}

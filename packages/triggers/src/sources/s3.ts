@@ -1,0 +1,140 @@
+import { z } from 'zod';
+import { jsonBody } from './json.ts';
+import { notReadable, type Source, type VerifiedEvent } from './port.ts';
+import { requireBearer } from './secrets.ts';
+
+/**
+ * S3 event notifications, as AWS words them and MinIO, SeaweedFS and Ceph do too.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+ */
+const Notification = z.object({
+  Records: z
+    .array(
+      z.object({
+        eventName: z.string(),
+        s3: z.object({
+          bucket: z.object({ name: z.string() }),
+          object: z.object({
+            key: z.string(),
+            size: z.number().nonnegative().optional(),
+            eTag: z.string().optional(),
+            versionId: z.string().optional(),
+            sequencer: z.string().optional(),
+            contentType: z.string().optional(),
+          }),
+        }),
+      }),
+    )
+    .max(10_000),
+});
+
+/** Events of S3 through EventBridge. https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html */
+const EventBridge = z.object({
+  source: z.literal('aws.s3'),
+  'detail-type': z.string(),
+  detail: z.object({
+    bucket: z.object({ name: z.string() }),
+    object: z.object({
+      key: z.string(),
+      size: z.number().nonnegative().optional(),
+      etag: z.string().optional(),
+      'version-id': z.string().optional(),
+      sequencer: z.string().optional(),
+    }),
+  }),
+});
+
+/** Event notifications of Cloudflare R2. https://developers.cloudflare.com/r2/buckets/event-notifications/ */
+const R2 = z.object({
+  action: z.string(),
+  bucket: z.string(),
+  object: z.object({ key: z.string(), size: z.number().nonnegative().optional(), eTag: z.string().optional() }),
+  eventTime: z.string().optional(),
+});
+
+/** MinIO tests a webhook with a body that is empty, AWS with `s3:TestEvent`: both are no event. */
+const Test = z.object({ Event: z.literal('s3:TestEvent') });
+
+/**
+ * Notifications that a store, or a forwarder such as a Cloudflare Worker or an EventBridge connection, posts with a secret
+ * as bearer token (also as `x-api-key`).
+ */
+export function s3Source(secret: string): Source {
+  return {
+    verify: async (event) => {
+      requireBearer(event, secret, ['x-api-key']);
+      return { events: event.body.length === 0 ? [] : s3Events(jsonBody(event)) };
+    },
+  };
+}
+
+/** The events of a notification in any of these forms. @throws RequestError 400 */
+export function s3Events(body: unknown): VerifiedEvent[] {
+  if (Array.isArray(body)) return body.slice(0, 10_000).flatMap(s3Events);
+  if (Test.safeParse(body).success) return [];
+  const records = Notification.safeParse(body);
+  if (records.success) return records.data.Records.map((record, i) => ofRecord(record, Object(body).Records[i]));
+  const bridge = EventBridge.safeParse(body);
+  if (bridge.success) {
+    const { bucket, object } = bridge.data.detail;
+    return [
+      {
+        key: keyOf(bucket.name, object.key, object['version-id'], object.sequencer, object.etag),
+        type: bridge.data['detail-type'],
+        object: {
+          bucket: bucket.name,
+          key: object.key,
+          size: object.size ?? null,
+          etag: object.etag ?? null,
+          contentType: null,
+        },
+        data: body,
+      },
+    ];
+  }
+  const r2 = R2.safeParse(body);
+  if (r2.success) {
+    const { action, bucket, object, eventTime } = r2.data;
+    return [
+      {
+        key: keyOf(bucket, object.key, undefined, eventTime, object.eTag),
+        type: action,
+        object: { bucket, key: object.key, size: object.size ?? null, etag: object.eTag ?? null, contentType: null },
+        data: body,
+      },
+    ];
+  }
+  throw notReadable('it is not an S3 notification, an EventBridge event of S3, or an R2 notification');
+}
+
+type Record = z.infer<typeof Notification>['Records'][number];
+
+function ofRecord({ eventName, s3: { bucket, object } }: Record, data: unknown): VerifiedEvent {
+  // Keys come as forms are sent: `+` for a space.
+  const key = decoded(object.key);
+  return {
+    key: keyOf(bucket.name, key, object.versionId, object.sequencer, object.eTag),
+    type: eventName.replace(/^s3:/, ''),
+    object: {
+      bucket: bucket.name,
+      key,
+      size: object.size ?? null,
+      etag: object.eTag ?? null,
+      contentType: object.contentType ?? null,
+    },
+    data,
+  };
+}
+
+function decoded(key: string): string {
+  try {
+    return decodeURIComponent(key.replaceAll('+', ' '));
+  } catch {
+    return key;
+  }
+}
+
+/** The same version of the same object is the same event, however often and by whomever it is told. */
+function keyOf(bucket: string, key: string, ...versions: (string | undefined)[]): string {
+  return JSON.stringify([bucket, key, versions.find((version) => version) ?? '']);
+}

@@ -1,0 +1,95 @@
+import { createSign } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { RawEvent } from './port.ts';
+import { snsSource } from './sns.ts';
+
+/** Made for this test (openssl, good for a hundred years): Amazon's own key signs for nobody else. */
+const read = (name: string) => readFileSync(new URL(`./fixtures/${name}`, import.meta.url), 'utf8');
+const KEY = read('sns-key.pem');
+const CERT = read('sns-cert.pem');
+const TOPIC = 'arn:aws:sns:eu-central-1:123456789012:scans';
+const CERT_URL = 'https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0.pem';
+
+const fetched: string[] = [];
+const source = snsSource({
+  topicArn: TOPIC,
+  fetchPem: async (url) => {
+    fetched.push(url);
+    return CERT;
+  },
+});
+
+const NAMES = {
+  Notification: ['Message', 'MessageId', 'Subject', 'Timestamp', 'TopicArn', 'Type'],
+  SubscriptionConfirmation: ['Message', 'MessageId', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'],
+};
+function message(more: Record<string, string> = {}, version = '2'): Record<string, string> {
+  const type = more.Type === 'SubscriptionConfirmation' ? 'SubscriptionConfirmation' : 'Notification';
+  const unsigned: Record<string, string> = {
+    Type: 'Notification',
+    MessageId: 'm1',
+    TopicArn: TOPIC,
+    Message: JSON.stringify({
+      Records: [{ eventName: 'ObjectCreated:Put', s3: { bucket: { name: 'b' }, object: { key: 'k', size: 1 } } }],
+    }),
+    Timestamp: new Date().toISOString(),
+    SignatureVersion: version,
+    SigningCertURL: CERT_URL,
+    ...more,
+  };
+  const text = NAMES[type].filter((n) => n in unsigned).map((n) => `${n}\n${unsigned[n]}\n`);
+  const sign = createSign(version === '1' ? 'RSA-SHA1' : 'RSA-SHA256').update(text.join(''));
+  return { ...unsigned, Signature: sign.sign(KEY, 'base64') };
+}
+const raw = (body: unknown): RawEvent => ({
+  headers: {},
+  body: Buffer.from(JSON.stringify(body)),
+  receivedAt: Date.now(),
+});
+
+describe('snsSource', () => {
+  it.each(['1', '2'])(
+    'takes S3 notifications signed in version %s, and fetches a certificate once',
+    async (version) => {
+      fetched.length = 0;
+      const own = snsSource({
+        topicArn: TOPIC,
+        fetchPem: async (url) => {
+          fetched.push(url);
+          return CERT;
+        },
+      });
+      for (const subject of ['one', 'two'])
+        expect(await own.verify(raw(message({ Subject: subject }, version)))).toMatchObject({
+          events: [{ type: 'ObjectCreated:Put', object: { bucket: 'b', key: 'k' } }],
+        });
+      expect(fetched).toEqual([CERT_URL]);
+    },
+  );
+
+  it('asks for a subscription to be confirmed, at Amazon only', async () => {
+    const url = 'https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token=t';
+    const confirm = { Type: 'SubscriptionConfirmation', Token: 't', SubscribeURL: url };
+    expect(await source.verify(raw(message(confirm)))).toEqual({ confirm: url });
+    const elsewhere = message({ ...confirm, SubscribeURL: 'https://sns.eu-central-1.amazonaws.com.evil.example/' });
+    await expect(source.verify(raw(elsewhere))).rejects.toMatchObject({ status: 401 });
+  });
+
+  it.each([
+    ['another topic', message({ TopicArn: `${TOPIC}2` })],
+    ['an old message', message({ Timestamp: new Date(Date.now() - 2 * 3_600_000).toISOString() })],
+    ['no time', message({ Timestamp: 'yesterday' })],
+    ['a changed message', { ...message(), Message: '{"Records":[]}' }],
+    ['a certificate from elsewhere', message({ SigningCertURL: 'https://evil.example/cert.pem' })],
+    ['a host that looks like Amazon', message({ SigningCertURL: 'https://sns.x.amazonaws.com.evil.example/c.pem' })],
+    ['a host before an @', message({ SigningCertURL: 'https://sns.x.amazonaws.com@evil.example/c.pem' })],
+    ['a certificate without TLS', message({ SigningCertURL: CERT_URL.replace('https', 'http') })],
+    ['another port', message({ SigningCertURL: CERT_URL.replace('.com/', '.com:8443/') })],
+    ['a bucket named like the host', message({ SigningCertURL: 'https://s3.amazonaws.com/sns.x.amazonaws.com/c.pem' })],
+  ])('refuses %s, and fetches nothing from elsewhere', async (_, body) => {
+    fetched.length = 0;
+    await expect(source.verify(raw(body))).rejects.toMatchObject({ status: 401 });
+    for (const url of fetched) expect(url).toBe(CERT_URL);
+  });
+});
