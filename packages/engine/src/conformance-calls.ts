@@ -44,6 +44,17 @@ export function forced(token: number): Partial<GenerateRequest> {
   return { sampling: { ...GREEDY, logitBias: { [token]: 100 } } };
 }
 
+/** A request that ends where the context does, most of which is filled by the prompt. */
+export async function fillsContext(engine: Engine, features: Features): Promise<GenerateRequest> {
+  // `words` more of them are as many tokens more, or a multiple.
+  const length = async (words: number) =>
+    (await engine.generate(ask('a '.repeat(words), { maxTokens: 1 }), never())).usage.promptTokens;
+  const each = ((await length(200)) - (await length(100))) / 100;
+  const words = Math.floor((engine.capabilities.contextTokens - 150) / each);
+  const { maxTokens: _, ...request } = ask('a '.repeat(words), endless(features));
+  return request;
+}
+
 /** Every slot at work for as long as its context lasts. */
 export function busy(engine: Engine, features: Features, signal: AbortSignal): Promise<unknown>[] {
   const { maxTokens: _, ...request } = ask('on and on', endless(features));

@@ -1,6 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ask, busy, codes, endless, type Features, failure, forced, GREEDY, never } from './conformance-calls.ts';
+import {
+  ask,
+  busy,
+  codes,
+  endless,
+  type Features,
+  failure,
+  fillsContext,
+  forced,
+  GREEDY,
+  never,
+} from './conformance-calls.ts';
+import { judgingConformance } from './conformance-judging.ts';
 import { DEFAULT_SAMPLING, type Engine, EngineError, type GenerateRequest, type MessagePart } from './port.ts';
 import { png, wav } from './samples.ts';
 
@@ -85,12 +97,7 @@ export function engineConformance(name: string, start: () => Promise<StartedEngi
       });
 
       test('at the end of the context, without a limit', async () => {
-        // Most of it is filled by the prompt: `words` more of them are as many tokens more, or a multiple.
-        const length = async (words: number) =>
-          (await generate(ask('a '.repeat(words), { maxTokens: 1 }))).usage.promptTokens;
-        const each = ((await length(200)) - (await length(100))) / 100;
-        const words = Math.floor((engine.capabilities.contextTokens - 150) / each);
-        const { maxTokens: _, ...request } = ask('a '.repeat(words), endless(features));
+        const request = await fillsContext(engine, features);
         const answer = await generate(request);
         const { promptTokens, completionTokens } = answer.usage;
         expect(answer.finishReason).toBe('length');
@@ -212,6 +219,8 @@ export function engineConformance(name: string, start: () => Promise<StartedEngi
       expect(await classify()).toEqual(result);
       expect(await classify('Safety: ')).not.toEqual(result);
     });
+
+    judgingConformance(() => engine, features);
 
     describe('pictures and recordings', () => {
       const red = png(64, 48, () => [255, 0, 0]);

@@ -110,6 +110,16 @@ export interface GenerateRequest {
   format: { type: 'text' } | { type: 'json_object' } | { type: 'json_schema'; schema: Record<string, unknown> };
   /** How many alternatives to report per token; absent = no logprobs. 0 to 20. */
   logprobs?: number;
+  /** Right after the answer, in its slot, the model is asked about it; see `Generation.unsafe`. The answer is the same without. */
+  judge?: JudgeRequest;
+}
+
+/** A question to the model about what it has just generated. */
+export interface JudgeRequest {
+  question: string;
+  /** The two verdicts it may give. Their first tokens count, and must differ. */
+  safe: string;
+  unsafe: string;
 }
 
 export interface ClassifyRequest {
@@ -128,6 +138,14 @@ export interface Generation {
   finishReason: 'stop' | 'length' | 'tool_calls';
   usage: { promptTokens: number; cachedTokens: number; completionTokens: number; reasoningTokens: number };
   logprobs: GenerationLogprob[] | null;
+  /**
+   * With `judge`: the probability of the unsafe verdict among the two, 0 to 1, after the conversation and all that was
+   * generated (reasoning, tool calls, what a limit cut off). Where question and all that do not fit the context together,
+   * what was generated is judged by itself in pieces, and the worst piece counts.
+   */
+  unsafe?: number;
+  /** With `judge`: tokens of the verdict's prompt, and how many of them were still in the slot's cache. Not part of `usage`. */
+  judging?: { promptTokens: number; cachedTokens: number };
 }
 
 export interface GenerationLogprob {

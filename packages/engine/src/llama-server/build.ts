@@ -5,12 +5,13 @@ import { basename, dirname, join } from 'node:path';
 import { EngineError } from '../port.ts';
 import { command, compiler, inParallel, onPath } from './compile.ts';
 import type { Libraries } from './libraries.ts';
+import { patch } from './patch.ts';
 
 /** `done` of `total` steps; `message` says what was just finished. */
 export type BuildProgress = (done: number, total: number, message: string) => void;
 
 /** Counted up when the build changes, so that what older versions of Batchmill built is built anew. */
-export const RECIPE = 1;
+export const RECIPE = 2;
 
 /** Of the source tree only these are checked out. */
 const CHECKED_OUT = [
@@ -110,6 +111,7 @@ async function build({ cxx, git, work, folder, libraries, onProgress }: Build): 
   const source = join(work, 'source');
   await command(git, ['clone', '--quiet', '--no-checkout', libraries.bundle, source], work);
   await command(git, ['checkout', '--quiet', 'HEAD', '--', ...CHECKED_OUT], source);
+  await patch(source);
   await writeFile(join(work, 'ui.h'), UI_HEADER);
   await writeFile(join(work, 'ui.cpp'), UI_SOURCE);
 

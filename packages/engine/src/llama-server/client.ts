@@ -3,15 +3,20 @@ import type { z } from 'zod';
 import { EngineError } from '../port.ts';
 import { aborted } from '../slots.ts';
 import {
+  type Choice,
+  type ChoiceRequest,
   COMPLETION_FIELDS,
   type Completion,
   type CompletionRequest,
+  choiceSchema,
   completionSchema,
   errorSchema,
   type Props,
   propsSchema,
   tokensSchema,
 } from './wire.ts';
+
+const ALWAYS = { return_tokens: true, cache_prompt: true, response_fields: COMPLETION_FIELDS };
 
 /** Speaks HTTP with one llama-server, over a socket that only this user can open. */
 export class Client {
@@ -27,8 +32,13 @@ export class Client {
 
   /** @throws EngineError */
   complete(request: CompletionRequest, hasMedia: boolean, signal: AbortSignal): Promise<Completion> {
-    const body = { ...request, return_tokens: true, cache_prompt: true, response_fields: COMPLETION_FIELDS };
-    return this.#post('/completion', body, completionSchema, hasMedia, signal);
+    return this.#post('/completion', { ...request, ...ALWAYS }, completionSchema, hasMedia, signal);
+  }
+
+  /** One token, with the probabilities it was chosen by. @throws EngineError */
+  choose(request: ChoiceRequest, hasMedia: boolean, signal: AbortSignal): Promise<Choice> {
+    const body = { ...request, ...ALWAYS, n_predict: 1, post_sampling_probs: true };
+    return this.#post('/completion', body, choiceSchema, hasMedia, signal);
   }
 
   /** Token ids of a text in which nothing is taken for a control token. @throws EngineError */

@@ -106,6 +106,23 @@ describe('running', () => {
     await afresh.close();
   });
 
+  const judge = { question: 'Is that safe?', safe: 'yes', unsafe: 'no' };
+
+  test('judging computes only the question, also where all is shorter than the sliding window (our build)', async () => {
+    const answer = await generate(ask(words('hello'), { judge }));
+    const { promptTokens, completionTokens } = answer.usage;
+    expect(answer.judging?.cachedTokens).toBeGreaterThanOrEqual(promptTokens + completionTokens - 2);
+  });
+
+  test('after a judged answer the shared system prompt is still there', async () => {
+    const system = { role: 'system' as const, content: words('be good and kind to the user. '.repeat(60)) };
+    const about = (text: string) =>
+      ask([], { messages: [system, { role: 'user', content: words(text.repeat(30)) }], maxTokens: 100, judge });
+    await generate(about('one thing '));
+    const { usage } = await generate(about('something else '));
+    expect(usage.cachedTokens).toBeGreaterThan(usage.promptTokens * 0.6);
+  });
+
   test('text that is not well-formed Unicode is answered', async () => {
     const answer = await generate(ask(words('a\ud800b\u0000c'), { stop: ['\udfff'] }));
     expect(answer.usage.completionTokens).toBeGreaterThan(0);

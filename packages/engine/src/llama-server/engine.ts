@@ -13,9 +13,9 @@ import {
   type GenerateRequest,
 } from '../port.ts';
 import { Slots } from '../slots.ts';
-import { classify, type FirstTokens } from './classify.ts';
+import { classify } from './classify.ts';
 import { Client } from './client.ts';
-import { generate, type Source } from './generate.ts';
+import { generate, render, type Source } from './generate.ts';
 import { readDialect } from './model.ts';
 import { ServerProcess } from './process.ts';
 
@@ -84,6 +84,7 @@ export async function startLlamaServer(options: LlamaServerOptions): Promise<Lla
       audio,
       contextTokens,
       mediaMarker: props.media_marker,
+      firstTokens: new Map(),
     });
   } catch (error) {
     await client.destroy(new EngineError('engine_died', 'llama-server was stopped'));
@@ -125,9 +126,10 @@ function serverArguments(options: LlamaServerOptions, socket: string): string[] 
   args.push('--parallel', String(options.slots), '--ctx-size', String(options.slots * options.contextTokens));
   args.push('--no-kv-unified', '--threads', threads, '--threads-batch', threads);
   args.push('--ubatch-size', String(batch), '--batch-size', String(Math.max(2_048, batch)));
-  // Each slot keeps its last prompt. More would be copied to and fro between requests that have nothing in common. Three
-  // checkpoints: before the user's turn (so that a shared system prompt is computed once), and two at the prompt's end.
-  args.push('--cache-ram', '0', '--ctx-checkpoints', '3');
+  // Each slot keeps its last prompt. More would be copied to and fro between requests that have nothing in common. Five
+  // checkpoints: before the user's turn (so that a shared system prompt is computed once), two at the prompt's end, and two
+  // at the end of the question when the answer is judged, which must not push out the first.
+  args.push('--cache-ram', '0', '--ctx-checkpoints', '5');
   args.push('--no-ui', '--no-slots', '--offline', '--log-colors', 'off', '--verbosity', '2');
   if (options.mmproj !== undefined) args.push('--mmproj', options.mmproj);
   if (options.gpuLayers !== undefined) args.push('--gpu-layers', String(options.gpuLayers));
@@ -182,7 +184,6 @@ class RunningServer implements LlamaServerEngine {
   readonly #client: Client;
   readonly #source: Source;
   readonly #slots: Slots;
-  readonly #firstTokens: FirstTokens = new Map();
   #closing = false;
 
   constructor(server: ServerProcess, client: Client, folder: string, capabilities: Capabilities, source: Source) {
@@ -191,7 +192,7 @@ class RunningServer implements LlamaServerEngine {
     this.#server = server;
     this.#client = client;
     this.#source = source;
-    this.#slots = new Slots(capabilities.slots + WAITING);
+    this.#slots = new Slots(capabilities.slots, WAITING);
     this.ended = server.ended.then(async (death) => {
       const reason = this.#closing ? 'The engine was closed' : `llama-server died. ${describeDeath(death)}`;
       await client.destroy(new EngineError('engine_died', reason));
@@ -200,12 +201,17 @@ class RunningServer implements LlamaServerEngine {
     });
   }
 
-  generate(request: GenerateRequest, signal: AbortSignal) {
-    return this.#slots.run(signal, () => generate(this.#source, request, signal));
+  async generate(request: GenerateRequest, signal: AbortSignal) {
+    // Before its turn comes: a slot that has fallen free should not wait for that.
+    const rendered = render(this.#source, request);
+    const call = { prompt: rendered.prompt, keepsSlot: request.judge !== undefined };
+    return this.#slots.run(call, signal, (slot) => generate(this.#source, request, rendered, slot, signal));
   }
 
-  classify(request: ClassifyRequest, signal: AbortSignal) {
-    return this.#slots.run(signal, () => classify(this.#source, this.#firstTokens, request, signal));
+  async classify(request: ClassifyRequest, signal: AbortSignal) {
+    const rendered = render(this.#source, request);
+    const call = { prompt: rendered.prompt, keepsSlot: false };
+    return this.#slots.run(call, signal, (slot) => classify(this.#source, rendered, request, slot, signal));
   }
 
   async health(): Promise<void> {

@@ -1,9 +1,17 @@
-import { countReasoningTokens, parseAnswer, type RenderedPrompt, renderPrompt } from '../chat/index.ts';
+import {
+  countReasoningTokens,
+  type PromptRequest,
+  parseAnswer,
+  type RenderedPrompt,
+  renderPrompt,
+} from '../chat/index.ts';
 import { EngineError, type GenerateRequest, type Generation, type GenerationLogprob } from '../port.ts';
+import type { FirstTokens } from './classify.ts';
 import type { Client } from './client.ts';
+import { judge, type Said } from './judge.ts';
 import type { Dialect, Thinking } from './model.ts';
 import { formatSettings, samplingSettings } from './settings.ts';
-import type { Completion, CompletionRequest, Probability, Prompt } from './wire.ts';
+import { type Completion, type CompletionRequest, inSlot, type Probability, type Prompt } from './wire.ts';
 
 /** What answers come from: one loaded model behind one server. */
 export interface Source {
@@ -13,19 +21,40 @@ export interface Source {
   image: boolean;
   audio: boolean;
   contextTokens: number;
+  firstTokens: FirstTokens;
+}
+
+/**
+ * The request's prompt.
+ * @throws EngineError `unsupported`, `context_overflow`, `bad_request` for what the model cannot be given.
+ */
+export function render(source: Source, request: PromptRequest): RenderedPrompt {
+  const { dialect, mediaMarker } = source;
+  const rendered = renderPrompt(dialect.template, request, { ...dialect, mediaMarker });
+  requireEncoders(source, rendered);
+  requireRoom(source, rendered);
+  return rendered;
 }
 
 /**
  * Answers one request.
+ * @param slot in which; null: the server chooses.
  * @throws EngineError as the port says.
  */
-export async function generate(source: Source, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
-  const { dialect } = source;
-  const rendered = renderPrompt(dialect.template, request, { ...dialect, mediaMarker: source.mediaMarker });
-  requireEncoders(source, rendered);
-  requireRoom(source, rendered);
-  const run = new Run(source, request, rendered, signal);
+export async function generate(
+  source: Source,
+  request: GenerateRequest,
+  rendered: RenderedPrompt,
+  slot: number | null,
+  signal: AbortSignal,
+): Promise<Generation> {
+  const run = new Run(source, request, rendered, slot, signal);
+  const generation = await generated(source, request, run);
+  if (request.judge === undefined || run.said === null) return generation;
+  return { ...generation, ...(await judge(source, run.said, request.judge, signal)) };
+}
 
+function generated({ dialect }: Source, request: GenerateRequest, run: Run): Promise<Generation> {
   const choice = request.toolChoice ?? 'auto';
   const forced = run.mayCallTools && choice !== 'auto';
   const constrained = request.format.type !== 'text';
@@ -63,14 +92,24 @@ function requireRoom({ contextTokens, dialect }: Source, { prompt }: RenderedPro
 /** One request on its way: a single completion, or two where one cannot do what was asked for. */
 class Run {
   readonly mayCallTools: boolean;
+  /** The last completion. */
+  said: Said | null = null;
   readonly #source: Source;
   readonly #request: GenerateRequest;
   readonly #rendered: RenderedPrompt;
   readonly #signal: AbortSignal;
   readonly #base: Omit<CompletionRequest, 'prompt' | 'n_predict'>;
   readonly #media: string[];
+  readonly #slot: number | null;
 
-  constructor(source: Source, request: GenerateRequest, rendered: RenderedPrompt, signal: AbortSignal) {
+  constructor(
+    source: Source,
+    request: GenerateRequest,
+    rendered: RenderedPrompt,
+    slot: number | null,
+    signal: AbortSignal,
+  ) {
+    this.#slot = slot;
     this.#source = source;
     this.#request = request;
     this.#rendered = rendered;
@@ -82,6 +121,7 @@ class Run {
     const { preserved, userTurn } = source.dialect;
     this.#base = {
       ...samplingSettings(request.sampling),
+      ...inSlot(slot),
       ...(preserved.length === 0 ? {} : { preserved_tokens: preserved }),
       ...(userTurn === null ? {} : { message_delimiters: [{ role: 'user', delimiter: userTurn }] }),
       // The sampled token itself is always reported, so even 0 alternatives need one.
@@ -132,14 +172,21 @@ class Run {
     return stop.length === 0 ? {} : { stop };
   }
 
-  #complete(more: (string | number)[], settings: Record<string, unknown>, maxTokens?: number): Promise<Completion> {
+  async #complete(
+    more: (string | number)[],
+    settings: Record<string, unknown>,
+    maxTokens?: number,
+  ): Promise<Completion> {
     const request = {
       ...this.#base,
       ...settings,
       prompt: this.#prompt(more),
       n_predict: Math.min(maxTokens ?? -1, 0x7fff_ffff),
     };
-    return this.#source.client.complete(request, this.#media.length > 0, this.#signal);
+    const completion = await this.#source.client.complete(request, this.#media.length > 0, this.#signal);
+    const prompt = [this.#rendered.prompt, ...more];
+    this.said = { prompt, media: this.#media, completion, slot: this.#slot };
+    return completion;
   }
 
   /** The rendered prompt with `more` after it: texts, and without media also token ids. */

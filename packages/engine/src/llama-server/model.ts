@@ -6,6 +6,8 @@ import { EngineError, type Message } from '../port.ts';
 export interface Dialect {
   template: string;
   controlTokens: readonly string[];
+  /** Those of them that are no part of an answer: turns, the beginning of the text, media. */
+  structure: readonly string[];
   bosToken: string;
   eosToken: string;
   addsBos: boolean;
@@ -60,9 +62,11 @@ export function readDialect(path: string): Dialect {
   const open = model.controlTokenIds.get(tags.open);
   const close = model.controlTokenIds.get(tags.close);
   const gemma = tags.open === '<|channel>';
+  const preserved = WRITTEN_OUT.filter((token) => model.controlTokenIds.has(token));
   const dialect: Dialect = {
     template,
     controlTokens: model.controlTokens,
+    structure: model.controlTokens.filter((token) => !preserved.includes(token)),
     bosToken: model.bosToken ?? '',
     eosToken: model.eosToken ?? '',
     addsBos: model.addsBos,
@@ -78,7 +82,7 @@ export function readDialect(path: string): Dialect {
             gap: gemma ? '' : '\n\n',
           },
     toolCall: model.controlTokenIds.get('<|tool_call>') ?? model.controlTokenIds.get('<tool_call>') ?? null,
-    preserved: WRITTEN_OUT.filter((token) => model.controlTokenIds.has(token)),
+    preserved,
     userTurn: null,
   };
   return { ...dialect, userTurn: userTurn(dialect) };

@@ -28,6 +28,12 @@ export const completionSchema = z.object({
 export type Completion = z.infer<typeof completionSchema>;
 export type Probability = z.infer<typeof probability>;
 
+/** A completion with `post_sampling_probs`: probabilities of the tokens that could be chosen. */
+export const choiceSchema = completionSchema.extend({
+  completion_probabilities: z.array(z.object({ top_probs: z.array(z.object({ id: z.number(), prob: z.number() })) })),
+});
+export type Choice = z.infer<typeof choiceSchema>;
+
 export const errorSchema = z.object({
   error: z.object({
     code: z.number().optional(),
@@ -54,8 +60,16 @@ export const tokensSchema = z.object({ tokens: z.array(z.number()) });
 /** A prompt: text, text with media at its markers, or text followed by token ids. */
 export type Prompt = string | { prompt_string: string; multimodal_data: string[] } | (string | number)[];
 
-export interface CompletionRequest {
+export interface ChoiceRequest {
   prompt: Prompt;
-  n_predict: number;
   [setting: string]: unknown;
+}
+
+export interface CompletionRequest extends ChoiceRequest {
+  n_predict: number;
+}
+
+/** @param slot null: the server chooses. */
+export function inSlot(slot: number | null): { id_slot?: number } {
+  return slot === null ? {} : { id_slot: slot };
 }

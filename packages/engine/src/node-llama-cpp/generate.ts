@@ -6,8 +6,9 @@ import {
   type Token,
 } from 'node-llama-cpp';
 import { grammarFor } from './grammar.ts';
+import { judge } from './judge.ts';
 import { type Loaded, prepare, tokenizePrompt } from './loaded.ts';
-import type { Generate, Generated } from './messages.ts';
+import type { Generate, Generated, Judged } from './messages.ts';
 import { samplingOptions, tokenLogprob } from './sampling.ts';
 import { aborted, type Job } from './slots.ts';
 import { AnswerText } from './text.ts';
@@ -101,7 +102,10 @@ class Answer {
     } finally {
       await steps.return();
     }
-    return this.#generated(finish, cached);
+    const { judge: asked } = this.#request;
+    const said = [...this.#prompt, ...this.#made];
+    const judged = asked === null ? null : await judge(this.#loaded, sequence, said, asked, job);
+    return this.#generated(finish, cached, judged);
   }
 
   #add(token: Token, probabilities: Map<Token, number> | undefined): void {
@@ -114,7 +118,7 @@ class Answer {
     this.#text.add(token);
   }
 
-  #generated(finish: Generated['finish'], cachedTokens: number): Generated {
+  #generated(finish: Generated['finish'], cachedTokens: number, judged: Judged): Generated {
     const text = this.#text.end();
     return {
       type: 'generated',
@@ -129,6 +133,7 @@ class Answer {
         this.#request.logprobs === null
           ? null
           : this.#logprobs.filter((_, index) => !this.#text.stopped || (this.#starts[index] ?? 0) < text.length),
+      judged,
     };
   }
 }

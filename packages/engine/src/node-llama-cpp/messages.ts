@@ -52,6 +52,8 @@ export const generateSchema = z.object({
   /** The token a tool call begins with: an answer that begins with it need not keep to the format. */
   toolCall: z.number().int().nullable(),
   logprobs: z.number().int().nullable(),
+  /** What to ask about the answer, and the two verdicts. `turn` goes after it, as text with control tokens. */
+  judge: z.object({ turn: z.string(), safe: z.string(), unsafe: z.string() }).nullable(),
 });
 export type Generate = z.infer<typeof generateSchema>;
 
@@ -78,6 +80,10 @@ export type Request = z.infer<typeof requestSchema>;
 
 const alternative = z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.number()) });
 
+/** Null: not asked, or no room for the question. */
+const judged = z.object({ unsafe: z.number(), promptTokens: z.number(), cachedTokens: z.number() }).nullable();
+export type Judged = z.infer<typeof judged>;
+
 export const generatedSchema = z.object({
   type: z.literal('generated'),
   id,
@@ -88,6 +94,7 @@ export const generatedSchema = z.object({
   promptTokens: z.number(),
   cachedTokens: z.number(),
   logprobs: z.array(alternative.extend({ top: z.array(alternative) })).nullable(),
+  judged,
 });
 export type Generated = z.infer<typeof generatedSchema>;
 

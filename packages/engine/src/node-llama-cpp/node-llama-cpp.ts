@@ -1,6 +1,7 @@
 import { countReasoningTokens, parseAnswer, type RenderedPrompt, renderPrompt } from '../chat/index.ts';
 import { cores } from '../cores.ts';
 import { describeModel } from '../gguf/index.ts';
+import { judgeAlone, questionTurn, unsafeShare } from '../judge.ts';
 import { type Dialect, readDialect } from '../llama-server/model.ts';
 import {
   type Capabilities,
@@ -11,8 +12,9 @@ import {
   type GenerateRequest,
   type Generation,
   type GenerationLogprob,
+  type JudgeRequest,
 } from '../port.ts';
-import type { Generate } from './messages.ts';
+import type { Generate, Generated } from './messages.ts';
 import { Child, unexpected } from './process.ts';
 
 export interface NodeLlamaCppOptions {
@@ -125,6 +127,10 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
         thought: waits ? { closing: thinking.closing, gap: thinking.gap } : null,
         toolCall: constrained && mayCallTools && !waits ? dialect.toolCall : null,
         logprobs: request.logprobs ?? null,
+        judge:
+          request.judge === undefined
+            ? null
+            : { ...request.judge, turn: questionTurn(dialect, request.judge.question) },
       }),
       signal,
     );
@@ -148,7 +154,26 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
           thinking === null ? 0 : countReasoningTokens(reply.tokens, thinking.open, thinking.close, opened),
       },
       logprobs: reply.logprobs === null ? null : answerLogprobs(reply.logprobs, reply.tokens, thinking, opened),
+      ...(request.judge === undefined ? {} : await this.#verdict(request.judge, reply, signal)),
     };
+  }
+
+  async #verdict(
+    { question, safe, unsafe }: JudgeRequest,
+    { text, judged }: Generated,
+    signal: AbortSignal,
+  ): Promise<Pick<Generation, 'unsafe' | 'judging'>> {
+    if (judged !== null) {
+      return {
+        unsafe: judged.unsafe,
+        judging: { promptTokens: judged.promptTokens, cachedTokens: judged.cachedTokens },
+      };
+    }
+    const worst = await judgeAlone(text, question, this.capabilities.contextTokens, async (messages) => {
+      const chances = await this.classify({ messages, candidates: [safe, unsafe] }, signal);
+      return unsafeShare(chances[safe] ?? 0, chances[unsafe] ?? 0);
+    });
+    return { unsafe: worst, judging: { promptTokens: 0, cachedTokens: 0 } };
   }
 
   async classify(request: ClassifyRequest, signal: AbortSignal): Promise<Record<string, number>> {
