@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Bucket, layout, openBucket } from '@batchmill/bucket';
-import { type BatchObject, RequestError } from '@batchmill/contract';
+import { type BatchObject, type FindingCounts, RequestError } from '@batchmill/contract';
 import { createFile, deleteFile, readFile } from '@batchmill/files';
 import type { ShardJob } from '@batchmill/queue';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -78,7 +78,12 @@ const view = async (id: string) => {
 };
 
 /** Answers items of every queued shard, all of them or those `pick` names; `fail` decides which become error lines. */
-async function work(pick = (_: string) => true, fail = (_: string) => false, writer = 'w1'): Promise<void> {
+async function work(
+  pick = (_: string) => true,
+  fail = (_: string) => false,
+  writer = 'w1',
+  found = (_: string): FindingCounts | null => null,
+): Promise<void> {
   for (const [key, job] of queued) {
     const items = await readShard(bucket, TENANT, job.batchId, job.shard);
     const { positions } = await readFinished(bucket, TENANT, job.batchId, job.shard);
@@ -99,6 +104,7 @@ async function work(pick = (_: string) => true, fail = (_: string) => false, wri
           output_tokens_details: { reasoning_tokens: 1 },
           total_tokens: 5,
         },
+        found(item.custom_id),
       ),
     );
     const parts = new PartWriter(bucket, { tenant: TENANT, id: job.batchId, shard: job.shard, writer });
@@ -162,6 +168,54 @@ test('looking again at any moment changes nothing', async () => {
   const first = await view(id);
   expect(await reconcile(deps, TENANT, id)).toBe('ended');
   expect(await view(id)).toEqual(first);
+});
+
+test('what the filters found is summed by category when the batch has ended, of each item once', async () => {
+  const { id } = await create([text('a'), image('b'), text('c'), text('d')]);
+  await reconcile(deps, TENANT, id);
+  const jobs = [...queued];
+  const counts = (annotated: number, redacted: number, blocked: number) => ({ annotated, redacted, blocked });
+  const found = (custom: string): FindingCounts | null => {
+    if (custom === 'a') return { constructor: counts(1, 1, 0) };
+    if (custom === 'b') return { constructor: counts(1, 0, 0), hate: counts(0, 0, 1) };
+    return null;
+  };
+  await work(
+    (c) => c !== 'd',
+    (c) => c === 'b',
+    'w1',
+    found,
+  );
+  expect((await view(id)).content_filter_summary).toBeNull();
+  // A second worker answers all items again: of them only the one that had no answer is delivered and counted.
+  await new Promise((wait) => setTimeout(wait, 5));
+  for (const [, job] of jobs) {
+    const late = new PartWriter(bucket, { tenant: TENANT, id, shard: job.shard, writer: 'w2' });
+    const items = await readShard(bucket, TENANT, id, job.shard);
+    const line = { id: 'x', response: { status_code: 200, request_id: 'r', body: {} }, error: null };
+    await late.write(
+      items.map((i) => resultRecord(i.position, { ...line, custom_id: i.custom_id }, null, { hate: counts(0, 0, 1) })),
+      true,
+    );
+  }
+  await reconcile(deps, TENANT, id);
+  expect((await view(id)).content_filter_summary).toEqual({
+    constructor: counts(2, 1, 0),
+    hate: counts(0, 0, 2),
+  });
+});
+
+test('nothing found is no summary, also of a batch that ended before there were any', async () => {
+  const { id } = await create([text('a')]);
+  await reconcile(deps, TENANT, id);
+  await work();
+  await reconcile(deps, TENANT, id);
+  expect((await view(id)).content_filter_summary).toBeNull();
+  const key = layout.batch.final(TENANT, id);
+  const { findings, ...old } = JSON.parse(Buffer.from((await bucket.get(key)) ?? []).toString());
+  expect(findings).toBeNull();
+  await bucket.put(key, JSON.stringify(old));
+  expect((await view(id)).content_filter_summary).toBeNull();
 });
 
 test('a shard run by two workers gives each item once, from the earlier part', async () => {

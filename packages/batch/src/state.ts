@@ -1,5 +1,5 @@
 import { type Bucket, layout, parsePart, parsePieces } from '@batchmill/bucket';
-import { BatchError, Usage } from '@batchmill/contract';
+import { BatchError, FindingCounts, Usage } from '@batchmill/contract';
 import { LANES } from '@batchmill/queue';
 import { z } from 'zod';
 
@@ -89,6 +89,8 @@ export const FinalFact = z.object({
   output_file_id: z.string().nullable(),
   error_file_id: z.string().nullable(),
   units: z.number().default(0),
+  /** Items in which the content filters found something, by category; `null`: none. */
+  findings: FindingCounts.nullable().default(null),
 });
 export type FinalFact = z.infer<typeof FinalFact>;
 

@@ -84,6 +84,7 @@ export function accepted(batch: BatchFact): BatchObject {
     usage: null,
     metadata: batch.metadata,
     progress: null,
+    content_filter_summary: null,
     ...(batch.webhook === null ? {} : { webhook: batch.webhook }),
   };
 }
@@ -101,6 +102,7 @@ function ended(view: BatchObject, final: FinalFact): BatchObject {
     request_counts: { total: final.total, completed: final.completed, failed: final.failed },
     usage: final.usage,
     progress: unit === null ? null : { unit, done: final.units },
+    content_filter_summary: final.findings,
     output_file_id: final.output_file_id,
     error_file_id: final.error_file_id,
   };

@@ -86,6 +86,16 @@ export const BatchError = z.object({
 });
 export type BatchError = z.infer<typeof BatchError>;
 
+/**
+ * In how many items something of a category was annotated, redacted or blocked. An item counts once for each of the three,
+ * however much was found in it.
+ */
+export const FindingCounts = z.record(
+  z.string(),
+  z.object({ annotated: z.number().int(), redacted: z.number().int(), blocked: z.number().int() }),
+);
+export type FindingCounts = z.infer<typeof FindingCounts>;
+
 const time = z.number().int().nullable();
 
 export const BatchObject = z
@@ -114,6 +124,8 @@ export const BatchObject = z
     metadata: z.record(z.string(), z.string()).nullable(),
     /** Extension: how far inside the items a batch of documents or recordings has come; `null` for others. */
     progress: z.object({ unit: z.enum(['pages', 'audio_seconds']), done: z.number().int() }).nullable(),
+    /** Extension: what the content filters found, by category, once the batch has ended; `null` if nothing. */
+    content_filter_summary: FindingCounts.nullable(),
     /** Extension: the webhook of this batch alone, if it has one. The secret is shown once, when the batch is made. */
     webhook: z.object({ endpoint_id: z.string(), url: z.string(), secret: z.string().optional() }).optional(),
   })
@@ -133,6 +145,21 @@ export function addUsage(a: Usage, b: Usage): Usage {
     },
     total_tokens: a.total_tokens + b.total_tokens,
   };
+}
+
+/** Sum of two counts of findings; `null` is none. */
+export function addFindings(a: FindingCounts | null, b: FindingCounts | null): FindingCounts | null {
+  if (a === null || b === null) return a ?? b;
+  const sum = new Map(Object.entries(a));
+  for (const [category, more] of Object.entries(b)) {
+    const before = sum.get(category) ?? { annotated: 0, redacted: 0, blocked: 0 };
+    sum.set(category, {
+      annotated: before.annotated + more.annotated,
+      redacted: before.redacted + more.redacted,
+      blocked: before.blocked + more.blocked,
+    });
+  }
+  return Object.fromEntries(sum);
 }
 
 export const NO_USAGE: Usage = {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { type Bucket, layout } from '@batchmill/bucket';
-import { addUsage, NO_USAGE, newId, progressUnit } from '@batchmill/contract';
+import { addFindings, addUsage, type FindingCounts, NO_USAGE, newId, progressUnit } from '@batchmill/contract';
 import { type ResultRecord, resultRecord } from '../results/record.ts';
 import {
   type BatchFact,
@@ -50,11 +50,13 @@ export async function finalize(bucket: Bucket, batch: BatchFact, plan: PlanFact,
   });
   const unfinished = (position: number, customId: string) => neverRun(id, frozen.outcome, position, customId);
   let usage = NO_USAGE;
+  let findings: FindingCounts | null = null;
   try {
     for await (const records of mergeResults(bucket, { tenant, id }, plan, frozen.parts, unfinished)) {
       for (const record of records) {
         (record.ok ? output : errors).add(record.line);
         if (record.usage !== null) usage = addUsage(usage, record.usage);
+        findings = addFindings(findings, record.findings);
       }
       await output.flush();
       await errors.flush();
@@ -77,6 +79,7 @@ export async function finalize(bucket: Bucket, batch: BatchFact, plan: PlanFact,
       output_file_id: outputFile?.id ?? null,
       error_file_id: errorFile?.id ?? null,
       units: frozen.units,
+      findings,
     });
   } catch (error) {
     output.abort();

@@ -19,8 +19,15 @@ test('records of any content come back as they went in', () => {
       fc.constantFrom(200, 400, 500),
       fc.nat(99),
       fc.nat(99),
+      fc.option(
+        fc.dictionary(
+          fc.stringMatching(/^[a-z][a-z0-9_]{0,39}$/),
+          fc.record({ annotated: fc.nat(9), redacted: fc.nat(9), blocked: fc.nat(9) }, { noNullPrototype: true }),
+          { noNullPrototype: true },
+        ),
+      ),
     )
-    .map(([position, customId, body, status, input, output]) =>
+    .map(([position, customId, body, status, input, output, findings]) =>
       resultRecord(
         position,
         {
@@ -30,6 +37,7 @@ test('records of any content come back as they went in', () => {
           error: null,
         },
         usage(input, 1, output, 2),
+        findings,
       ),
     );
   fc.assert(
@@ -44,6 +52,12 @@ test('only an answer goes to the output file', () => {
   expect(resultRecord(0, line, null).ok).toBe(true);
   expect(resultRecord(0, { ...line, response: { ...line.response, status_code: 400 } }, null).ok).toBe(false);
   expect(resultRecord(0, { ...line, response: null, error: { code: 'c', message: 'm' } }, null).ok).toBe(false);
+});
+
+test('parts from before findings were counted are read', () => {
+  expect(decodeRecords(Buffer.from('[7,1,3,1,2,0]\t{"id":"x"}\n'))).toEqual([
+    { position: 7, ok: true, usage: usage(3, 1, 2, 0), findings: null, line: '{"id":"x"}' },
+  ]);
 });
 
 test('a part that was cut is refused whole', () => {

@@ -1,4 +1,4 @@
-import type { OutputLine, Usage } from '@batchmill/contract';
+import { FindingCounts, type OutputLine, type Usage } from '@batchmill/contract';
 import { z } from 'zod';
 
 /**
@@ -12,16 +12,32 @@ export interface ResultRecord {
   /** Delivered in the output file (`true`) or in the error file. */
   ok: boolean;
   usage: Usage | null;
+  /** What the content filters found in it, for the summary of the batch; `null`: nothing. */
+  findings: FindingCounts | null;
   /** JSON of an `OutputLine`, without line break. */
   line: string;
 }
 
-export function resultRecord(position: number, line: OutputLine, usage: Usage | null): ResultRecord {
-  return { position, ok: line.error === null && line.response?.status_code === 200, usage, line: JSON.stringify(line) };
+export function resultRecord(
+  position: number,
+  line: OutputLine,
+  usage: Usage | null,
+  findings: FindingCounts | null = null,
+): ResultRecord {
+  const ok = line.error === null && line.response?.status_code === 200;
+  return { position, ok, usage, findings, line: JSON.stringify(line) };
 }
 
-/** [position, 1 = output | 0 = error, input, cached, output, reasoning tokens] */
-const Header = z.tuple([z.number().int(), z.literal([0, 1]), z.number(), z.number(), z.number(), z.number()]);
+/** [position, 1 = output | 0 = error, input, cached, output, reasoning tokens, and findings if there are any] */
+const Header = z.tuple([
+  z.number().int(),
+  z.literal([0, 1]),
+  z.number(),
+  z.number(),
+  z.number(),
+  z.number(),
+  FindingCounts.optional(),
+]);
 
 export function encodeRecord(record: ResultRecord): string {
   const { usage } = record;
@@ -32,6 +48,7 @@ export function encodeRecord(record: ResultRecord): string {
     usage?.input_tokens_details.cached_tokens ?? 0,
     usage?.output_tokens ?? 0,
     usage?.output_tokens_details.reasoning_tokens ?? 0,
+    ...(record.findings === null ? ([] as const) : ([record.findings] as const)),
   ];
   return `${JSON.stringify(header)}\t${record.line}\n`;
 }
@@ -44,7 +61,7 @@ export function decodeRecords(part: Uint8Array): ResultRecord[] {
     const end = text.indexOf('\n', start);
     const tab = text.indexOf('\t', start);
     if (end === -1 || tab === -1 || tab > end) throw new Error('a results part is damaged');
-    const [position, ok, input, cached, output, reasoning] = Header.parse(JSON.parse(text.slice(start, tab)));
+    const [position, ok, input, cached, output, reasoning, findings] = Header.parse(JSON.parse(text.slice(start, tab)));
     records.push({
       position,
       ok: ok === 1,
@@ -55,6 +72,7 @@ export function decodeRecords(part: Uint8Array): ResultRecord[] {
         output_tokens_details: { reasoning_tokens: reasoning },
         total_tokens: input + output,
       },
+      findings: findings ?? null,
       line: text.slice(tab + 1, end),
     });
     start = end + 1;
