@@ -4,7 +4,17 @@ import { parseArgs } from 'node:util';
  * `npm run bench -- NAME [options]` runs one benchmark: progress on standard error, and as the last line on standard output
  * one JSON object with its figures. What each one measures stands at the top of its file.
  */
-const BENCHMARKS = ['overhead', 'ingest', 'latency', 'engine', 'media', 'slots', 'demo-model', 'accuracy'] as const;
+const BENCHMARKS = [
+  'overhead',
+  'ingest',
+  'latency',
+  'engine',
+  'media',
+  'slots',
+  'demo-model',
+  'accuracy',
+  'judge',
+] as const;
 
 export interface BenchOptions {
   /** Number of items, where the benchmark has items. */

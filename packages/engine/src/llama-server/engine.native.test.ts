@@ -115,12 +115,12 @@ describe('running', () => {
   });
 
   test('after a judged answer the shared system prompt is still there', async () => {
-    const system = { role: 'system' as const, content: words('be good and kind to the user. '.repeat(60)) };
+    const system = { role: 'system' as const, content: words('be good and kind to the user. '.repeat(25)) };
     const about = (text: string) =>
-      ask([], { messages: [system, { role: 'user', content: words(text.repeat(30)) }], maxTokens: 100, judge });
+      ask([], { messages: [system, { role: 'user', content: words(text.repeat(100)) }], maxTokens: 20, judge });
     await generate(about('one thing '));
     const { usage } = await generate(about('something else '));
-    expect(usage.cachedTokens).toBeGreaterThan(usage.promptTokens * 0.6);
+    expect(usage.cachedTokens).toBeGreaterThan(usage.promptTokens * 0.25);
   });
 
   test('text that is not well-formed Unicode is answered', async () => {

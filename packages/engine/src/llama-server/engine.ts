@@ -126,10 +126,10 @@ function serverArguments(options: LlamaServerOptions, socket: string): string[] 
   args.push('--parallel', String(options.slots), '--ctx-size', String(options.slots * options.contextTokens));
   args.push('--no-kv-unified', '--threads', threads, '--threads-batch', threads);
   args.push('--ubatch-size', String(batch), '--batch-size', String(Math.max(2_048, batch)));
-  // Each slot keeps its last prompt. More would be copied to and fro between requests that have nothing in common. Five
-  // checkpoints: before the user's turn (so that a shared system prompt is computed once), two at the prompt's end, and two
-  // at the end of the question when the answer is judged, which must not push out the first.
-  args.push('--cache-ram', '0', '--ctx-checkpoints', '5');
+  // Each slot keeps its last prompt. More would be copied to and fro between requests that have nothing in common. Three
+  // checkpoints: before the user's turn (so that a shared system prompt is computed once), and two at the prompt's end, whose
+  // place those at the end of a judge's question take.
+  args.push('--cache-ram', '0', '--ctx-checkpoints', '3');
   args.push('--no-ui', '--no-slots', '--offline', '--log-colors', 'off', '--verbosity', '2');
   if (options.mmproj !== undefined) args.push('--mmproj', options.mmproj);
   if (options.gpuLayers !== undefined) args.push('--gpu-layers', String(options.gpuLayers));

@@ -1,0 +1,1 @@
+export { DEFAULT_QUESTION, type SelfJudge, type SelfJudgeOptions, selfJudge } from './self-judge.ts';
