@@ -3,6 +3,7 @@ import { invalid } from '@batchmill/contract';
 import { UPLOAD_LIMITS } from '@batchmill/files';
 import { BUILT_IN, type Policies } from '@batchmill/safety';
 import { createLogger, type Logger } from '@batchmill/telemetry';
+import type { Receiver } from '@batchmill/triggers';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { cancelBatchRoute } from './batches/cancel.ts';
 import { createBatchRoute } from './batches/create.ts';
@@ -26,6 +27,14 @@ import { securityHeaders } from './http/security-headers.ts';
 import { getModelRoute } from './models/get.ts';
 import { listModelsRoute } from './models/list.ts';
 import { declareSecurity } from './openapi.ts';
+import { createTriggerRoute } from './triggers/create.ts';
+import { deleteTriggerRoute } from './triggers/delete.ts';
+import { postEventsRoute } from './triggers/events.ts';
+import { getTriggerRoute } from './triggers/get.ts';
+import { listTriggersRoute } from './triggers/list.ts';
+import { createReceiver } from './triggers/receiver.ts';
+import { tryTriggerRoute } from './triggers/try.ts';
+import { updateTriggerRoute } from './triggers/update.ts';
 import { addPartRoute } from './uploads/add-part.ts';
 import { cancelUploadRoute } from './uploads/cancel.ts';
 import { completeUploadRoute } from './uploads/complete.ts';
@@ -48,19 +57,24 @@ export interface ApiOptions {
   checks?: Readonly<Record<string, () => Promise<void>>>;
   /** Default: by the API keys in the bucket. */
   access?: Access;
+  /** Takes the events of triggers; whoever makes it closes it. Default: one that is never closed. */
+  receiver?: Receiver;
 }
 
 /** The HTTP API as a Hono app. It must be served by `@hono/node-server`: forms are read from the socket. */
 export function createApi(options: ApiOptions): Api {
   const { bucket } = options.batch;
   const logger = options.logger ?? createLogger('api');
+  const policies = options.policies ?? BUILT_IN;
+  const batch = { ...options.batch, trigger: boundedTrigger(options.batch.trigger, logger) };
   const deps: Deps = {
     bucket,
-    batch: { ...options.batch, trigger: boundedTrigger(options.batch.trigger, logger) },
+    batch,
     logger,
     access: options.access ?? createAccess(bucket),
     limits: { ...LIMITS, ...options.limits },
-    policies: options.policies ?? BUILT_IN,
+    policies,
+    receiver: options.receiver ?? createReceiver(batch, policies, logger),
     models: options.models ?? [],
     checks: { bucket: () => bucket.check(), ...options.checks },
   };
@@ -93,6 +107,13 @@ const ROUTES = [
   listBatchesRoute,
   getBatchRoute,
   cancelBatchRoute,
+  createTriggerRoute,
+  listTriggersRoute,
+  getTriggerRoute,
+  updateTriggerRoute,
+  deleteTriggerRoute,
+  tryTriggerRoute,
+  postEventsRoute,
   listModelsRoute,
   getModelRoute,
   healthzRoute,

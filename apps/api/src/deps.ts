@@ -3,6 +3,7 @@ import type { Bucket } from '@batchmill/bucket';
 import type { UploadLimits } from '@batchmill/files';
 import type { Policies } from '@batchmill/safety';
 import type { Logger } from '@batchmill/telemetry';
+import type { Receiver } from '@batchmill/triggers';
 import type { HttpBindings } from '@hono/node-server';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Access } from './http/access.ts';
@@ -26,6 +27,8 @@ export interface Deps {
   limits: Limits;
   /** What batches are judged by. */
   policies: Policies;
+  /** Takes the events of triggers. */
+  receiver: Receiver;
   /** Names of the models that are served, for `GET /v1/models`. */
   models: readonly string[];
   /** What `/readyz` asks, by name. A check that throws says in its message what is wrong. */

@@ -29,6 +29,8 @@ export const ERROR = {
   413: error('The body is too large'),
   415: error('The content type is not the one expected'),
   416: error('The range lies outside the content'),
+  422: error('The event is well-formed, but the template cannot make an item of it'),
+  429: error('Too many requests; see `retry-after`'),
   500: error('An error nobody expected; the message names the request id to look for in the log'),
   503: error('The bucket or the queue cannot be reached; see `retry-after`'),
 };
@@ -53,6 +55,7 @@ export function openApiDocument(api: Api) {
       { name: 'Files', description: 'Input files of batches, and the files with their results' },
       { name: 'Uploads', description: 'Files of up to 8 GB, sent in parts' },
       { name: 'Batches' },
+      { name: 'Triggers', description: 'URLs whose events become items of batches' },
       { name: 'Models' },
       { name: 'Service' },
     ],

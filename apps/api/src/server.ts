@@ -4,9 +4,12 @@ import type { Socket } from 'node:net';
 import { ConfigError } from '@batchmill/config';
 import { newId, RequestError } from '@batchmill/contract';
 import { anyKeys } from '@batchmill/keys';
+import { BUILT_IN } from '@batchmill/safety';
+import { createLogger } from '@batchmill/telemetry';
 import { getRequestListener } from '@hono/node-server';
 import { type ApiOptions, createApi } from './api.ts';
 import { isLoopback } from './http/loopback.ts';
+import { createReceiver } from './triggers/receiver.ts';
 
 export interface ServeOptions extends ApiOptions {
   /** Address to listen on. Anything but loopback needs an API key in the bucket. Default: `127.0.0.1`. */
@@ -39,7 +42,9 @@ export async function serve(options: ServeOptions): Promise<ApiServer> {
         `Create a key with 'batchmill keys create', or listen on 127.0.0.1.`,
     );
   }
-  const api = createApi(options);
+  const logger = options.logger ?? createLogger('api');
+  const receiver = options.receiver ?? createReceiver(options.batch, options.policies ?? BUILT_IN, logger);
+  const api = createApi({ ...options, logger, receiver });
   const server = createServer(
     {
       // Large uploads over slow lines take their time; a silent connection does not get it.
@@ -55,7 +60,13 @@ export async function serve(options: ServeOptions): Promise<ApiServer> {
   server.on('clientError', refuseConnection);
   server.listen(options.port, host);
   await once(server, 'listening');
-  return { url: urlOf(server, host), close: () => close(server, options.closeMs ?? MINUTE / 2) };
+  return {
+    url: urlOf(server, host),
+    close: async () => {
+      await close(server, options.closeMs ?? MINUTE / 2);
+      await receiver.close();
+    },
+  };
 }
 
 /** Answers a request that is not even one for the API: its target or Host header cannot be read. */

@@ -5,8 +5,8 @@ import type { BatchDeps } from '@batchmill/batch';
 import { type Bucket, openBucket } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
 import { openQueues, type Queues, startEmbeddedPostgres } from '@batchmill/queue';
-import type { Logger } from '@batchmill/telemetry';
 import { loadPolicies, type Policies } from '@batchmill/safety';
+import type { Logger } from '@batchmill/telemetry';
 import { startWorker } from '@batchmill/worker';
 import { lockHome } from './lock.ts';
 

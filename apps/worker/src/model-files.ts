@@ -12,16 +12,9 @@ export async function modelFiles(
   config: Config,
   onProgress?: (message: string, done?: number, total?: number) => void,
 ): Promise<{ model: string; mmproj: string | null }> {
-  const cacheDir = join(config.home, 'models');
   const get = async (source: string, sha256: string | null) => {
-    const path = await resolveModel(source, {
-      cacheDir,
-      ...(sha256 === null ? {} : { sha256 }),
-      onProgress: ({ file, receivedBytes, totalBytes }) =>
-        onProgress?.(`downloading ${file}`, receivedBytes, totalBytes ?? undefined),
-      readObject: (url, start, signal) => openS3Input(url, { start, signal }),
-    });
-    const parts = await splitIfCombined(path, cacheDir, {
+    const path = await modelFile(config, source, sha256, onProgress);
+    const parts = await splitIfCombined(path, cacheOf(config), {
       onProgress: (written, total) =>
         onProgress?.('splitting the model file into text model and encoders', written, total),
     });
@@ -34,4 +27,22 @@ export async function modelFiles(
     model: model.parts?.model ?? model.path,
     mmproj: projector === null ? (model.parts?.mmproj ?? null) : (projector.parts?.mmproj ?? projector.path),
   };
+}
+
+const cacheOf = ({ home }: Config) => join(home, 'models');
+
+/** One GGUF on this machine, downloaded first where it is not. @throws EngineError `model_unusable` */
+export function modelFile(
+  config: Config,
+  source: string,
+  sha256: string | null,
+  onProgress?: (message: string, done?: number, total?: number) => void,
+): Promise<string> {
+  return resolveModel(source, {
+    cacheDir: cacheOf(config),
+    ...(sha256 === null ? {} : { sha256 }),
+    onProgress: ({ file, receivedBytes, totalBytes }) =>
+      onProgress?.(`downloading ${file}`, receivedBytes, totalBytes ?? undefined),
+    readObject: (url, start, signal) => openS3Input(url, { start, signal }),
+  });
 }

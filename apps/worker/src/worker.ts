@@ -3,12 +3,12 @@ import type { Config } from '@batchmill/config';
 import { RequestError } from '@batchmill/contract';
 import { type Engine, startEngine } from '@batchmill/engine';
 import type { Queues } from '@batchmill/queue';
-import { createFilters, personalData } from '@batchmill/safety';
 import { createTasks, type Source } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { startControl } from './control/control.ts';
 import { type InferWorker, startInfer } from './infer/infer.ts';
 import { modelFiles } from './model-files.ts';
+import { openSafety } from './safety.ts';
 
 export const ROLES = ['control', 'infer'] as const;
 export type Role = (typeof ROLES)[number];
@@ -61,10 +61,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 }
 
 async function infers(options: WorkerOptions): Promise<InferWorker> {
-  const { config, bucket, queues, log } = options;
+  const { config, bucket, queues, log, onProgress } = options;
   const start = options.startEngine ?? (await configuredEngine(options));
-  const { personalData: mode, phoneRegion } = config.safety;
-  return startInfer({
+  const safety = await openSafety(config, log, onProgress);
+  const infer = await startInfer({
     bucket,
     queues,
     startEngine: start,
@@ -90,14 +90,24 @@ async function infers(options: WorkerOptions): Promise<InferWorker> {
       },
       fetch: { allow: config.fetch.allow, allowHttp: config.fetch.http },
     }),
-    filters: createFilters(mode === 'off' ? [] : [personalData({ mode, phoneRegion })]),
+    safetyOf: safety.of,
     openObject: (tenant, url) => openAllowed(config.s3Inputs, tenant, url),
     log,
     itemTimeoutMs: config.worker.itemTimeoutMs,
     partIntervalMs: config.worker.partIntervalMs,
     stopGraceMs: config.worker.stopGraceMs,
     lockMs: config.worker.lockMs,
+  }).catch(async (error: unknown) => {
+    await safety.close();
+    throw error;
   });
+  return {
+    ...infer,
+    close: async () => {
+      await infer.close();
+      await safety.close();
+    },
+  };
 }
 
 async function configuredEngine(options: WorkerOptions): Promise<() => Promise<Engine>> {

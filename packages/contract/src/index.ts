@@ -5,6 +5,8 @@ export * from './file.ts';
 export * from './ids.ts';
 export * from './line.ts';
 export * from './list.ts';
+export * from './moderation.ts';
 export * from './ocr.ts';
 export * from './transcription.ts';
+export * from './trigger.ts';
 export * from './webhook.ts';

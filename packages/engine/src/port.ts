@@ -122,8 +122,13 @@ export interface JudgeRequest {
   unsafe: string;
 }
 
+/** A piece of a prompt: text with the model's control tokens in it, or `text` that somebody wrote, in which they mean nothing. */
+export type PromptPart = string | { text: string };
+
 export interface ClassifyRequest {
   messages: Message[];
+  /** The whole prompt in the place of `messages`: for guard models, whose prompts are no conversations. */
+  prompt?: readonly PromptPart[];
   /** Texts to score as the next token; of each, its first token counts. */
   candidates: string[];
   /** Text put at the start of the answer before the candidates, e.g. `Safety: `. */

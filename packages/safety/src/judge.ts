@@ -1,8 +1,8 @@
 import type { ContentFilterResults, Severity as SeverityName } from '@batchmill/contract';
 import { z } from 'zod';
 import { type LabelledSpan, mask, placeholder } from './mask.ts';
-import { actionFor } from './policy/index.ts';
 import type { Policy } from './policy/index.ts';
+import { actionFor } from './policy/index.ts';
 import {
   type Action,
   type AttributedFinding,
@@ -165,9 +165,10 @@ function findingsOf(filter: Filter, segments: readonly Segment[]) {
           .refine(({ start, end }) => start < end, 'is empty'),
       ),
     });
-  return z.array(z.unknown()).length(segments.length).transform((all) =>
-    all.map((one, i) => z.array(finding(segments[i]?.text.length ?? 0)).parse(one)),
-  );
+  return z
+    .array(z.unknown())
+    .length(segments.length)
+    .transform((all) => all.map((one, i) => z.array(finding(segments[i]?.text.length ?? 0)).parse(one)));
 }
 
 async function inspect(

@@ -90,9 +90,9 @@ function maskJson(text: string, spans: readonly LabelledSpan[]): string {
 function wholeEscapes(literal: string, span: LabelledSpan): LabelledSpan {
   if (!literal.includes('\\')) return span;
   let { start, end } = span;
-  for (const escape of literal.matchAll(ESCAPES)) {
-    const from = escape.index;
-    const to = from + escape[0].length;
+  for (const match of literal.matchAll(ESCAPES)) {
+    const from = match.index;
+    const to = from + match[0].length;
     if (from >= end) break;
     if (from < start && start < to) start = from;
     if (from < end && end < to) end = to;

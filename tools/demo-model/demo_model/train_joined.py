@@ -21,7 +21,7 @@ from .model import DemoModel
 from .vocabulary import demo_vocabulary
 
 # Shares of the steps, and examples in one.
-SHARES = {"line": 0.45, "page": 0.1, "audio": 0.33, "text": 0.12}
+SHARES = {"line": 0.45, "page": 0.2, "audio": 0.22, "text": 0.13}
 SIZES = {"line": 24, "page": 10, "audio": 12, "text": 24}
 LINE, PAGE = Level(), Level(most_lines=6)
 MOST_WORDS = 24

@@ -33,6 +33,7 @@ export function errorResponse(c: Context<Env>, error: RequestError): Response {
   // The openai SDK repeats a 409 unless told that repeating cannot help.
   if (error.status === 409) c.header('x-should-retry', 'false');
   if (error.status === 401) c.header('www-authenticate', 'Bearer');
+  if (error.status === 429) c.header('retry-after', '1');
   if (error.status === 503) c.header('retry-after', String(RETRY_SECONDS));
   // The rest of a body that is too large will not be read.
   if (error.status === 413) c.header('connection', 'close');

@@ -56,7 +56,10 @@ async function run(input: string, options: RunOptions): Promise<void> {
         completion_window: options.window,
       });
       if (!request.success) throw new CommandError(invalid(request.error).message);
-      const policy = await storePolicy(bucket, policies.resolve(TENANT, options.policy === undefined ? [] : [options.policy]));
+      const policy = await storePolicy(
+        bucket,
+        policies.resolve(TENANT, options.policy === undefined ? [] : [options.policy]),
+      );
       const { id } = await createBatch(deps, TENANT, request.data, policy);
       listen(() => {
         progress.end('Cancelling: what is finished will be written. Press Ctrl-C again to drop it.');

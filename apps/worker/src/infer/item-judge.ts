@@ -121,7 +121,9 @@ function remembering(filter: Filter): Filter {
           one.catch(() => known.delete(key));
         }
       }
-      return Promise.all(segments.map(({ text }) => known.get(keyOf(text)) ?? Promise.reject(new Error('not looked at'))));
+      return Promise.all(
+        segments.map(({ text }) => known.get(keyOf(text)) ?? Promise.reject(new Error('not looked at'))),
+      );
     },
   };
 }

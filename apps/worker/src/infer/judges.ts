@@ -1,5 +1,5 @@
 import type { Bucket } from '@batchmill/bucket';
-import type { JudgeQuestion } from '@batchmill/engine';
+import type { JudgeRequest } from '@batchmill/engine';
 import { DEFAULT_POLICY, type Filter, type Policy, policyHash, readPolicy } from '@batchmill/safety';
 
 /** What the answers of a batch are judged by. */
@@ -9,7 +9,7 @@ export interface BatchSafety {
   hash: string;
   filters: readonly Filter[];
   /** What the model is asked about each of its own generations; `null` where the policy does not want it. */
-  selfJudge: JudgeQuestion | null;
+  selfJudge: JudgeRequest | null;
 }
 
 /** Policies with their filters ready. Building the automaton of a long word list takes a moment; they are few. */

@@ -3,7 +3,7 @@ import { type Item, lineId, type ResultRecord, resultRecord } from '@batchmill/b
 import { BucketUnavailableError } from '@batchmill/bucket';
 import { newId, RequestError, type Usage } from '@batchmill/contract';
 import { EngineError } from '@batchmill/engine';
-import { FilterError, type JudgedSegment } from '@batchmill/safety';
+import { FilterError } from '@batchmill/safety';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { Clock } from './clock.ts';

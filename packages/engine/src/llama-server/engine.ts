@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { rawPrompt } from '../chat/index.ts';
 import { cores } from '../cores.ts';
 import { describeModel } from '../gguf/index.ts';
 import {
@@ -209,7 +210,10 @@ class RunningServer implements LlamaServerEngine {
   }
 
   async classify(request: ClassifyRequest, signal: AbortSignal) {
-    const rendered = render(this.#source, request);
+    const rendered =
+      request.prompt === undefined
+        ? render(this.#source, request)
+        : { prompt: rawPrompt(request.prompt, { ...this.#source.dialect, ...this.#source }), media: [], prefill: '' };
     const call = { prompt: rendered.prompt, keepsSlot: false };
     return this.#slots.run(call, signal, (slot) => classify(this.#source, rendered, request, slot, signal));
   }

@@ -1,4 +1,4 @@
-import { countReasoningTokens, parseAnswer, type RenderedPrompt, renderPrompt } from '../chat/index.ts';
+import { countReasoningTokens, parseAnswer, type RenderedPrompt, rawPrompt, renderPrompt } from '../chat/index.ts';
 import { cores } from '../cores.ts';
 import { describeModel } from '../gguf/index.ts';
 import { judgeAlone, questionTurn, unsafeShare } from '../judge.ts';
@@ -73,7 +73,10 @@ export async function startNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<N
   } finally {
     options.signal?.removeEventListener('abort', stop);
   }
-  return new NodeLlamaCppEngine(child, dialect, release, { ...options, contextTokens });
+  return new NodeLlamaCppEngine(child, dialect, [...model.controlTokenIds.keys()], release, {
+    ...options,
+    contextTokens,
+  });
 }
 
 class NodeLlamaCppEngine implements NodeLlamaCpp {
@@ -82,9 +85,17 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
   readonly ended: Promise<EngineDeath | null>;
   readonly #child: Child;
   readonly #dialect: Dialect | null;
+  readonly #controlTokens: readonly string[];
 
-  constructor(child: Child, dialect: Dialect | null, release: string, options: NodeLlamaCppOptions) {
+  constructor(
+    child: Child,
+    dialect: Dialect | null,
+    controlTokens: readonly string[],
+    release: string,
+    options: NodeLlamaCppOptions,
+  ) {
     this.#child = child;
+    this.#controlTokens = controlTokens;
     this.#dialect = dialect;
     this.ended = child.ended;
     this.pid = child.pid;
@@ -177,12 +188,15 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
   }
 
   async classify(request: ClassifyRequest, signal: AbortSignal): Promise<Record<string, number>> {
-    const { rendered } = this.#render(request);
+    const prompt =
+      request.prompt === undefined
+        ? this.#render(request).rendered.prompt
+        : rawPrompt(request.prompt, { controlTokens: this.#controlTokens, mediaMarker: '<__media__>' });
     const reply = await this.#child.call(
       (id) => ({
         type: 'classify',
         id,
-        prompt: rendered.prompt + (request.prefix ?? ''),
+        prompt: prompt + (request.prefix ?? ''),
         candidates: request.candidates,
       }),
       signal,

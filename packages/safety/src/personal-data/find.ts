@@ -2,6 +2,7 @@ import { findCards } from './card.ts';
 import { digitRuns } from './digits.ts';
 import { findEmails } from './email.ts';
 import { findIbans } from './iban.ts';
+import { findNationalIds } from './national-id.ts';
 import { findPhones } from './phone.ts';
 import type { Region } from './phone-plans.ts';
 import { readable } from './readable.ts';
@@ -33,6 +34,7 @@ export function findPersonalData(original: string, { kinds, home }: FindOptions,
       if (kinds.has('phone')) for (const span of findPhones(text, run, home, label)) phones.push(span);
     }
   }
+  if (kinds.has('national_id')) spans.push(...findNationalIds(text, label));
   // What is surer comes first: an address may end in digits, a card's may hold those of a phone.
   return [...withoutOverlaps(spans, phones)].map((s) => ({ kind: s.kind, start: start(s.start), end: end(s.end - 1) }));
 }

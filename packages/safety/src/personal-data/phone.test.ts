@@ -9,7 +9,7 @@ const numbers = getCountries().flatMap((country) => {
   return number === undefined ? [] : [{ country, number }];
 });
 const found = async (text: string, phoneRegion: CountryCode) => {
-  const result = await redacted(`x ${text} y`, { phoneRegion });
+  const result = await redacted(`x ${text} y`, { region: phoneRegion });
   return result === 'x [phone] y' || (result === 'x Phone: [phone] y' && text.startsWith('Phone: '));
 };
 const missed = async (write: (n: (typeof numbers)[number]) => string, home?: CountryCode) => {
@@ -71,5 +71,5 @@ it.each([
   ['US', '+0 123 456 7890'],
   ['US', '+1 234'],
 ] as const)('not in %s: %s', async (phoneRegion, text) => {
-  expect(await redacted(text, { phoneRegion })).toBeNull();
+  expect(await redacted(text, { region: phoneRegion })).toBeNull();
 });

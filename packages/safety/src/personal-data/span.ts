@@ -1,4 +1,4 @@
-export const KINDS = ['email', 'phone', 'card', 'iban'] as const;
+export const KINDS = ['email', 'phone', 'card', 'iban', 'national_id'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Something found in a text: from `start` up to, not including, `end`. */

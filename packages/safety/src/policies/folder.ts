@@ -85,7 +85,8 @@ async function entries(folder: string, optional: boolean): Promise<string[]> {
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     if (missing && optional) return [];
-    if (missing) throw new PolicyError(`${folder}: there is no such folder. Set POLICIES to the folder of policy files.`);
+    if (missing)
+      throw new PolicyError(`${folder}: there is no such folder. Set POLICIES to the folder of policy files.`);
     throw error;
   }
 }

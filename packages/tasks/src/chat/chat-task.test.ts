@@ -169,7 +169,9 @@ describe('after the filters', () => {
   it('is not put together from judgements of something else', async () => {
     const { draft } = await run(user('x'));
     expect(() => draft.finish([])).toThrow(/judgements/);
-    expect(() => draft.finish([{ id: 'other', text: 'x', blocked: false, results: {} }])).toThrow(/judgements/);
+    expect(() =>
+      draft.finish([{ id: 'other', text: 'x', blocked: false, redacted: false, results: {}, findings: [] }]),
+    ).toThrow(/judgements/);
   });
 });
 

@@ -4,8 +4,8 @@ import type { GenerateRequest, Generation } from '@batchmill/engine';
 import sharp from 'sharp';
 import { expect } from 'vitest';
 import type { Source, TaskContext } from '../port.ts';
-import { type ChatTaskOptions, createChatTask } from './chat-task.ts';
 import { judgeContext, judges } from '../test-judge.ts';
+import { type ChatTaskOptions, createChatTask } from './chat-task.ts';
 
 /** What the task asks of an engine, kept; it answers with the text of the last message, or with what a test sets. */
 export const asked: GenerateRequest[] = [];

@@ -3,9 +3,9 @@ import type { Engine } from '@batchmill/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { taskContext } from '../test-context.ts';
 import { START_MS, startTinyEngine } from '../test-engine.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 import { createOcrTask } from './ocr-task.ts';
 import { pdf } from './test-documents.ts';
-import { judgeContext, judges } from '../test-judge.ts';
 
 /** OCR on the real engine, with the tiny model: what it writes is nonsense, but the same each time. */
 let engine: Engine;

@@ -5,9 +5,9 @@ import { describe, expect, it } from 'vitest';
 import type { TaskContext } from '../port.ts';
 import { createTasks } from '../tasks.ts';
 import { answer, taskContext } from '../test-context.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 import { createOcrTask, type OcrOptions } from './ocr-task.ts';
 import { encrypted, PROSE, pdf, picture } from './test-documents.ts';
-import { judgeContext, judges } from '../test-judge.ts';
 
 /** Real documents, opened and rendered by the real thing; what reads their pages only says how large the picture is. */
 const files = new Map<string, Uint8Array>();
@@ -282,10 +282,10 @@ describe('a document', () => {
     });
     const draft = await createOcrTask().run({ model: 'gemma', ...upload(await pdf('scan', 'text')) }, context);
     await clear();
-    expect(draft.finish(draft.segments.map((s) => ({ ...s, blocked: false, results: {} }))).pages).toMatchObject([
-      { error: { code: 'item_timeout' } },
-      { source: 'text_layer' },
-    ]);
+    expect(
+      draft.finish(draft.segments.map((s) => ({ ...s, blocked: false, redacted: false, results: {}, findings: [] })))
+        .pages,
+    ).toMatchObject([{ error: { code: 'item_timeout' } }, { source: 'text_layer' }]);
   });
 
   it('has no more pages under way than are wanted, and stops with the item', async () => {

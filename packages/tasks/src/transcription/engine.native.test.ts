@@ -3,9 +3,9 @@ import type { Engine } from '@batchmill/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { taskContext } from '../test-context.ts';
 import { START_MS, startTinyEngine } from '../test-engine.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 import { example } from './test-transcription.ts';
 import { createTranscriptionTask } from './transcription-task.ts';
-import { judgeContext, judges } from '../test-judge.ts';
 
 /** Transcription on the real engine, with the tiny model: what it writes is nonsense, but the same each time. */
 let engine: Engine;

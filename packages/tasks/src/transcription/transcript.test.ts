@@ -2,10 +2,10 @@ import { NO_USAGE, type Transcription, type VerboseTranscription } from '@batchm
 import type { RecordingInfo } from '@batchmill/media';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { judgeContext, judges } from '../test-judge.ts';
 import type { HeardChunk } from './hear-chunk.ts';
 import { type TranscriptOptions, transcript } from './transcript.ts';
 import { oneLine } from './words.ts';
-import { judgeContext, judges } from '../test-judge.ts';
 
 const part = (start: number, end: number, text: string, more: Partial<HeardChunk> = {}): HeardChunk => ({
   channel: 0,

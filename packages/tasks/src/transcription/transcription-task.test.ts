@@ -4,13 +4,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { TaskContext } from '../port.ts';
 import { createTasks } from '../tasks.ts';
 import { answer, taskContext } from '../test-context.ts';
+import { judgeContext, judges } from '../test-judge.ts';
 import { example } from './test-transcription.ts';
 import {
   createTranscriptionTask,
   type TranscriptionEndpoint,
   type TranscriptionOptions,
 } from './transcription-task.ts';
-import { judgeContext, judges } from '../test-judge.ts';
 
 /** Real recordings, decoded and cut by the real thing; what they are heard by only counts their seconds. */
 const files = new Map<string, Uint8Array>();

@@ -39,7 +39,7 @@ const trigger = (more: Partial<GatherTrigger> = {}): GatherTrigger => ({
   name: 'scans',
   endpoint: '/v1/ocr',
   completionWindow: '24h',
-  policy: null,
+  policy: async () => null,
   maxItems: 1_000,
   maxBytes: 10_000_000,
   maxWaitSeconds: 60,

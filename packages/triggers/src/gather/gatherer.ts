@@ -11,8 +11,8 @@ export interface GatherTrigger {
   name: string;
   endpoint: string;
   completionWindow: string;
-  /** Hash of the stored policy its batches are judged by. */
-  policy: string | null;
+  /** Gives the hash of the stored policy its batches are judged by; asked when a window opens. */
+  policy: () => Promise<string | null>;
   /** A window closes when it holds so many items, so many bytes, or after so many seconds. */
   maxItems: number;
   maxBytes: number;
@@ -237,7 +237,7 @@ class Gathering {
       endpoint: trigger.endpoint,
       completion_window: trigger.completionWindow,
       metadata: { trigger_id: trigger.id, trigger_name: trigger.name.slice(0, 512) },
-      policy: trigger.policy,
+      policy: await trigger.policy(),
       deadline: Math.ceil(Date.now() / 1000) + trigger.maxWaitSeconds,
     };
     await bucket.put(layout.window.window(at), JSON.stringify(window));

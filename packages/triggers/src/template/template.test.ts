@@ -1,7 +1,8 @@
+import { TriggerTemplate } from '@batchmill/contract';
 import { describe, expect, it } from 'vitest';
 import type { VerifiedEvent } from '../sources/port.ts';
 import { compile } from './expression.ts';
-import { compileTemplate, Template } from './template.ts';
+import { compileTemplate } from './template.ts';
 
 const event: VerifiedEvent = {
   key: 'k',
@@ -10,7 +11,7 @@ const event: VerifiedEvent = {
   data: { lang: 'de', pages: [1, 2] },
 };
 const ocr = (filter: Record<string, unknown> = {}, body: Record<string, unknown> = {}) =>
-  Template.parse({
+  TriggerTemplate.parse({
     task: 'ocr',
     body: {
       model: 'default',

@@ -1,4 +1,4 @@
-import { ChatRequest, OcrRequest, RequestError, TranscriptionRequest } from '@batchmill/contract';
+import { ChatRequest, OcrRequest, RequestError, TranscriptionRequest, type TriggerTemplate } from '@batchmill/contract';
 import { z } from 'zod';
 import type { VerifiedEvent } from '../sources/port.ts';
 import { compile, compileExpression, ExpressionError } from './expression.ts';
@@ -9,30 +9,6 @@ const TASKS = {
   transcription: { url: '/v1/audio/transcriptions', body: TranscriptionRequest },
   chat: { url: '/v1/chat/completions', body: ChatRequest },
 } as const;
-
-/** Which events become items, and which. */
-export const Template = z.strictObject({
-  task: z.enum(['ocr', 'transcription', 'chat']),
-  /** The item's body; strings may hold `{{ JSONata }}` over the event. */
-  body: z.record(z.string(), z.json()),
-  /** An event that does not pass makes no item, and is answered as taken all the same. */
-  filter: z
-    .strictObject({
-      /** Of the object's key. */
-      prefix: z.string().max(1_000).optional(),
-      suffix: z.string().max(1_000).optional(),
-      min_bytes: z.number().int().min(0).optional(),
-      max_bytes: z.number().int().min(0).optional(),
-      /** `image/png`, or `image/*`. */
-      content_type: z.string().max(200).optional(),
-      /** Of the event's type, as the sender writes it: `ObjectCreated:*`. `*` at the end stands for anything. */
-      type: z.string().max(200).optional(),
-      /** A JSONata expression that must give `true`. */
-      when: z.string().max(10_000).optional(),
-    })
-    .default({}),
-});
-export type Template = z.infer<typeof Template>;
 
 export interface Item {
   url: (typeof TASKS)[keyof typeof TASKS]['url'];
@@ -55,7 +31,6 @@ export interface EventFile {
   filename: string;
   file_id: string;
   bytes: number;
-  content_type: string;
 }
 
 /**
@@ -63,7 +38,7 @@ export interface EventFile {
  * found in the log a week later.
  * @throws RequestError 400 that names the expression or the property that is wrong.
  */
-export async function compileTemplate(template: Template, sample?: VerifiedEvent): Promise<CompiledTemplate> {
+export async function compileTemplate(template: TriggerTemplate, sample?: VerifiedEvent): Promise<CompiledTemplate> {
   const { url, body: schema } = TASKS[template.task];
   const { filter } = template;
   const parsed = (() => {
@@ -109,7 +84,7 @@ export async function compileTemplate(template: Template, sample?: VerifiedEvent
   return compiled;
 }
 
-function passes(filter: Template['filter'], { type, object }: VerifiedEvent): boolean {
+function passes(filter: TriggerTemplate['filter'], { type, object }: VerifiedEvent): boolean {
   if (filter.type !== undefined && !matches(filter.type, type)) return false;
   const { prefix, suffix, min_bytes: least, max_bytes: most, content_type: contentType } = filter;
   if (prefix !== undefined && !object?.key.startsWith(prefix)) return false;

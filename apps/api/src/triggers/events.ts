@@ -1,0 +1,82 @@
+import { EventsAccepted, newId, RequestError } from '@batchmill/contract';
+import { type StagedFile, stageFile } from '@batchmill/files';
+import { type EventFile, type RawEvent, type ReadyTrigger, requireBearer } from '@batchmill/triggers';
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type { Api, Deps, Env } from '../deps.ts';
+import { parseFilename } from '../files/form.ts';
+import { readForm } from '../http/multipart.ts';
+import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+
+/** Largest body of an event; a form's file may be as large as any other. */
+const MOST_BYTES = 2 ** 20;
+
+const route = createRoute({
+  method: 'post',
+  path: '/v1/triggers/{trigger_id}/events',
+  operationId: 'postEvents',
+  tags: ['Triggers'],
+  summary: 'Post an event to a trigger',
+  description:
+    'Needs no API key: the sender proves by its signature or secret who it is. With status 202 the event is stored and becomes ' +
+    'an item of the batch named; one that came before is the item it was. 429 and 503: send it again.',
+  security: [],
+  request: { params: z.object({ trigger_id: z.string() }) },
+  responses: {
+    202: json('Stored', EventsAccepted),
+    ...ANY_ERROR,
+    400: ERROR[400],
+    404: ERROR[404],
+    413: ERROR[413],
+    415: ERROR[415],
+    422: ERROR[422],
+    429: ERROR[429],
+  },
+});
+
+export function postEventsRoute(api: Api, { bucket, limits, receiver }: Deps): void {
+  const limit = bodyLimit({
+    maxSize: MOST_BYTES,
+    onError: () => {
+      throw new RequestError(413, `An event may have ${MOST_BYTES} bytes at most.`, { code: 'content_too_large' });
+    },
+  });
+  api.openapi(route, async (c) => {
+    // Before a byte of the body is read: requests to nowhere, or too many, cost nothing.
+    const trigger = await receiver.trigger(c.req.valid('param').trigger_id);
+    if (trigger.fact.source.type === 'form') return c.json(await receiveForm(c, trigger), 202);
+    let body: ArrayBuffer = new ArrayBuffer(0);
+    await limit(c, async () => {
+      body = await c.req.arrayBuffer();
+    });
+    const raw = { headers: c.req.header(), body: new Uint8Array(body), receivedAt: Date.now() };
+    return c.json(await receiver.receive(trigger, raw), 202);
+  });
+
+  async function receiveForm(c: Context<Env>, trigger: ReadyTrigger): Promise<EventsAccepted> {
+    const { tenant } = trigger.fact;
+    const headers = c.req.header();
+    // Files are only taken from who has the secret.
+    const raw: RawEvent = { headers, body: new Uint8Array(), receivedAt: Date.now() };
+    requireBearer(raw, trigger.fact.source.secret, ['x-api-key']);
+    const { file, fields } = await readForm<StagedFile>(c.env.incoming, {
+      file: 'file',
+      maxBytes: limits.fileBytes,
+      receive: async (source, filename) => {
+        parseFilename(filename);
+        return await stageFile(bucket, tenant, source);
+      },
+      discard: (staged) => staged.discard(),
+    });
+    const files: EventFile[] = [];
+    if (file !== null) {
+      const { id, bytes } = await file.received.publish({ filename: file.filename, purpose: 'user_data' });
+      files.push({ field: 'file', filename: file.filename, file_id: id, bytes });
+    }
+    // A form with a file is an event of its own unless it names itself: two scans may well have the same fields.
+    const own = file === null || headers['idempotency-key'] !== undefined ? {} : { 'idempotency-key': newId('evt_') };
+    const body = Buffer.from(JSON.stringify(Object.fromEntries(fields)));
+    return receiver.receive(trigger, { ...raw, headers: { ...headers, ...own }, body }, files);
+  }
+}

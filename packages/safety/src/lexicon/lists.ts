@@ -1,0 +1,46 @@
+import naughty from 'naughty-words';
+import { englishDataset } from 'obscenity';
+
+/**
+ * Built-in lists of swear words. English: the dataset of `obscenity` (https://github.com/jo3-l/obscenity); the others: the
+ * List of Dirty, Naughty, Obscene and Otherwise Bad Words (https://github.com/LDNOOBW, CC BY 4.0).
+ */
+export const LISTS = [
+  'profanity_ar',
+  'profanity_cs',
+  'profanity_da',
+  'profanity_de',
+  'profanity_en',
+  'profanity_es',
+  'profanity_fi',
+  'profanity_fr',
+  'profanity_hi',
+  'profanity_hu',
+  'profanity_it',
+  'profanity_nl',
+  'profanity_no',
+  'profanity_pl',
+  'profanity_pt',
+  'profanity_ru',
+  'profanity_sv',
+  'profanity_tr',
+] as const;
+export type ListName = (typeof LISTS)[number];
+
+/** The words of a list. */
+export function wordsOf(list: ListName): string[] {
+  if (list === 'profanity_en') return english();
+  const language = list.slice('profanity_'.length);
+  const words: unknown = Object.entries(naughty).find(([name]) => name === language)?.[1];
+  return Array.isArray(words) ? words.filter((word) => typeof word === 'string') : [];
+}
+
+function english(): string[] {
+  const words = new Set<string>();
+  englishDataset.removePhrasesIf(({ metadata }) => {
+    if (metadata !== undefined) words.add(metadata.originalWord);
+    return false;
+  });
+  // As people write them in the plural.
+  return [...words].flatMap((word) => [word, `${word}s`]);
+}
