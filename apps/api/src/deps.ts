@@ -1,7 +1,8 @@
 import type { BatchDeps } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
+import type { ModerationResult } from '@batchmill/contract';
 import type { UploadLimits } from '@batchmill/files';
-import type { Policies } from '@batchmill/safety';
+import type { Policies, Policy } from '@batchmill/safety';
 import type { Logger } from '@batchmill/telemetry';
 import type { Receiver } from '@batchmill/triggers';
 import type { HttpBindings } from '@hono/node-server';
@@ -27,6 +28,8 @@ export interface Deps {
   limits: Limits;
   /** What batches are judged by. */
   policies: Policies;
+  /** Judges texts by a policy's filters that compute by themselves. */
+  moderate(policy: Policy, texts: readonly string[], signal: AbortSignal): Promise<ModerationResult[]>;
   /** Takes the events of triggers. */
   receiver: Receiver;
   /** Names of the models that are served, for `GET /v1/models`. */

@@ -8,6 +8,7 @@ export const ENDPOINTS = [
   '/v1/ocr',
   '/v1/audio/transcriptions',
   '/v1/audio/translations',
+  '/v1/moderations',
 ] as const;
 export const Endpoint = z.enum(ENDPOINTS);
 export type Endpoint = z.infer<typeof Endpoint>;

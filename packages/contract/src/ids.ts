@@ -18,6 +18,7 @@ export type IdKind =
   | 'dlv_'
   | 'trg_'
   | 'win_'
+  | 'modr-'
   | 'key_';
 
 /** A new id, e.g. `batch_0198f3c2a1b07c…` (12 hex digits of time, 20 of randomness). */
@@ -26,7 +27,7 @@ export function newId(kind: IdKind, now = Date.now()): string {
 }
 
 const ID =
-  /^(batch_req_|batch_|file-|upload_|part_|req_|chatcmpl-|call_|evt_|we_|dlv_|trg_|win_|key_)([0-9a-f]{12})[0-9a-f]{20}$/;
+  /^(batch_req_|batch_|file-|upload_|part_|req_|chatcmpl-|call_|evt_|we_|dlv_|trg_|win_|modr-|key_)([0-9a-f]{12})[0-9a-f]{20}$/;
 
 /** True if `id` has the form `newId(kind)` gives. Anything else cannot exist, and must never reach a bucket key. */
 export function isId(kind: IdKind, id: string): boolean {

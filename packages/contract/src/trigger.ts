@@ -33,7 +33,10 @@ export const TRIGGER_SOURCES = ['s3', 'sns', 'cloudevents', 'standard_webhooks',
 const Secret = z.string().min(16, 'must have at least 16 characters').max(200);
 export const TriggerSource = z
   .discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('sns'), topic_arn: z.string().regex(/^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$/) }),
+    z.strictObject({
+      type: z.literal('sns'),
+      topic_arn: z.string().regex(/^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+$/),
+    }),
     ...(['s3', 'cloudevents', 'github', 'json', 'form'] as const).map((type) =>
       z.strictObject({ type: z.literal(type), secret: Secret.optional() }),
     ),

@@ -2,7 +2,7 @@ export { GUARD_FORMATS, type GuardFormatName, type GuardOptions, guard } from '.
 export { createJudge, type Judge, mergeResults } from './judge.ts';
 export { type LexiconOptions, lexicon, minors } from './lexicon/index.ts';
 export { isJson, mask } from './mask.ts';
-export { type ModerationsOptions, moderationResult, moderations } from './moderations/index.ts';
+export { type ModerationsOptions, moderate, moderations } from './moderations/index.ts';
 export { type PersonalDataOptions, personalData } from './personal-data/index.ts';
 export { BUILT_IN, loadPolicies, type Policies } from './policies/folder.ts';
 export { readPolicy, storePolicy } from './policies/store.ts';

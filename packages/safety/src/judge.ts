@@ -35,23 +35,8 @@ export function createJudge(policy: Policy, filters: readonly Filter[]): Judge {
   const looked = [...new Set(filters.flatMap((filter) => filter.categories))];
 
   async function look(by: readonly Filter[], segments: readonly Segment[], context: FilterContext): Promise<Found[][]> {
-    // One failure stops the filters that are still looking.
-    const stop = new AbortController();
-    const onAbort = () => stop.abort(context.signal.reason);
-    if (context.signal.aborted) onAbort();
-    context.signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      const inner = { ...context, signal: stop.signal };
-      const all = await Promise.all(by.map((filter) => inspect(filter, segments, inner, timeoutMs)));
-      return segments.map((_, i) =>
-        all.flatMap((perSegment) => perSegment[i] ?? []).map((f) => ({ ...f, action: actionOf(policy, f) })),
-      );
-    } catch (error) {
-      stop.abort(error);
-      throw error;
-    } finally {
-      context.signal.removeEventListener('abort', onAbort);
-    }
+    const all = await inspectAll(by, segments, context, timeoutMs);
+    return all.map((found) => found.map((finding) => ({ ...finding, action: actionOf(policy, finding) })));
   }
 
   async function settle(segment: Segment, found: Found[], context: FilterContext): Promise<JudgedSegment> {
@@ -81,6 +66,33 @@ export function createJudge(policy: Policy, filters: readonly Filter[]): Judge {
       return Promise.all(segments.map((segment, i) => settle(segment, found[i] ?? [], context)));
     },
   };
+}
+
+/**
+ * What the filters find, all side by side, for each segment. `timeoutMs` bounds each filter.
+ * @throws FilterError if one of them fails in any way; the others are stopped.
+ */
+export async function inspectAll(
+  filters: readonly Filter[],
+  segments: readonly Segment[],
+  context: FilterContext,
+  timeoutMs: number,
+): Promise<AttributedFinding[][]> {
+  // By hand, not AbortSignal.any: that lives on until its sources are gone.
+  const stop = new AbortController();
+  const onAbort = () => stop.abort(context.signal.reason);
+  if (context.signal.aborted) onAbort();
+  context.signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const inner = { ...context, signal: stop.signal };
+    const all = await Promise.all(filters.map((filter) => inspect(filter, segments, inner, timeoutMs)));
+    return segments.map((_, i) => all.flatMap((ofSegment) => ofSegment[i] ?? []));
+  } catch (error) {
+    stop.abort(error);
+    throw error;
+  } finally {
+    context.signal.removeEventListener('abort', onAbort);
+  }
 }
 
 type Found = AttributedFinding & { action: Action | null };

@@ -1,4 +1,4 @@
-import type { Endpoint, Usage } from '@batchmill/contract';
+import type { Endpoint, ModerationResult, Usage } from '@batchmill/contract';
 import type { GenerateRequest, Generation } from '@batchmill/engine';
 import type { JudgedSegment, Segment } from '@batchmill/safety';
 
@@ -28,6 +28,8 @@ export interface TaskContext {
   audio: boolean;
   /** One engine call in a slot of its own. Waits for a free slot. `signal`: the item's unless a piece has its own. */
   generate(request: GenerateRequest, signal?: AbortSignal): Promise<Generation>;
+  /** Judges texts by the filters of the batch's policy, but for the model's judgement of itself. @throws FilterError */
+  moderate(texts: readonly string[]): Promise<{ model: string; results: ModerationResult[] }>;
   /** An uploaded file of the item's tenant, or `null` if there is none. */
   openFile(id: string): Promise<Source | null>;
   /** `s3://bucket/key` if the tenant's allow-list has it. @throws RequestError otherwise, or if there is none. */

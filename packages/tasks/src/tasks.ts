@@ -1,4 +1,5 @@
 import { type ChatTaskOptions, createChatTask } from './chat/chat-task.ts';
+import { createModerationTask } from './moderation/moderation-task.ts';
 import { createOcrTask, type OcrOptions } from './ocr/ocr-task.ts';
 import type { Task } from './port.ts';
 import { createTranscriptionTask, type TranscriptionOptions } from './transcription/transcription-task.ts';
@@ -18,6 +19,7 @@ export function createTasks({ ocr, transcription, ...options }: TaskOptions = {}
     createOcrTask({ ...fetch, ...ocr }),
     createTranscriptionTask('/v1/audio/transcriptions', recordings),
     createTranscriptionTask('/v1/audio/translations', recordings),
+    createModerationTask(),
   ];
   return new Map(tasks.map((task) => [task.endpoint, task]));
 }

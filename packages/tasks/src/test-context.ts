@@ -75,6 +75,7 @@ export async function taskContext(
     openObject: () => Promise.reject(new RequestError(400, 'outside', { code: 'url_not_allowed' })),
     folder: async () => folder,
     piece: store.piece,
+    moderate: () => Promise.reject(new Error('nothing here moderates')),
     untimed: (work) => work(),
     pieces: 4,
     signal,

@@ -85,6 +85,7 @@ export function itemContext(
         clock.release();
       }
     },
+    moderate: (texts) => judge.moderate(texts, signal),
     untimed: async (work) => {
       clock.hold();
       try {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ModerationResult } from '@batchmill/contract';
 import type { GenerateRequest, Generation } from '@batchmill/engine';
 import {
   type Asked,
@@ -8,6 +9,7 @@ import {
   type Finding,
   type Judge,
   type JudgedSegment,
+  moderate,
   type Segment,
   type SelfVerdict,
 } from '@batchmill/safety';
@@ -71,6 +73,18 @@ export class ItemJudge {
       selfVerdicts: this.#verdicts,
       signal,
     });
+  }
+
+  /** What the filters find in texts that the item is about, for `/v1/moderations`. @throws FilterError */
+  async moderate(
+    texts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ model: string; results: ModerationResult[] }> {
+    const { policy, filters } = this.safety;
+    // The model cannot have judged what it did not write.
+    const others = filters.filter(({ name }) => name !== 'self_judge');
+    const results = await moderate(policy, others, texts, { ...this.#ids, signal });
+    return { model: `policy:${policy.name}`, results };
   }
 
   /** Whether nothing would be taken out of these texts: only then they may be kept where others could read them. */

@@ -80,6 +80,7 @@ const context = (changes: Partial<TaskContext> = {}): TaskContext => ({
   },
   folder: () => Promise.reject(new Error('a chat item needs no folder')),
   piece: () => Promise.reject(new Error('a chat item has no pieces')),
+  moderate: () => Promise.reject(new Error('a chat item moderates nothing')),
   untimed: (work) => work(),
   pieces: 1,
   signal: new AbortController().signal,
