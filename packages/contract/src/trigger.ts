@@ -6,7 +6,7 @@ export const TriggerTemplate = z
   .strictObject({
     task: z.enum(['ocr', 'transcription', 'chat']),
     /** The item's body; strings may hold `{{ JSONata }}` over the event. */
-    body: z.record(z.string(), z.json()),
+    body: z.record(z.string(), z.unknown()),
     /** An event that does not pass makes no item, and is answered as taken all the same. */
     filter: z
       .strictObject({
@@ -80,7 +80,7 @@ export const TriggerCreate = z
     /** Content policy that its batches are judged by too. */
     content_policy: Policy.default(null),
     /** An event as the sender's body has it: the template is tried on it, so that mistakes show now. */
-    sample_event: z.json().optional(),
+    sample_event: z.unknown().optional(),
   })
   .meta({ id: 'TriggerCreate' });
 export type TriggerCreate = z.infer<typeof TriggerCreate>;
@@ -94,7 +94,7 @@ export const TriggerUpdate = z
     completion_window: CompletionWindow.optional(),
     content_policy: Policy.optional(),
     disabled: z.boolean().optional(),
-    sample_event: z.json().optional(),
+    sample_event: z.unknown().optional(),
   })
   .meta({ id: 'TriggerUpdate' });
 export type TriggerUpdate = z.infer<typeof TriggerUpdate>;
@@ -130,7 +130,7 @@ export const EventsAccepted = z
   .meta({ id: 'EventsAccepted' });
 export type EventsAccepted = z.infer<typeof EventsAccepted>;
 
-export const TriggerTest = z.strictObject({ event: z.json() }).meta({ id: 'TriggerTest' });
+export const TriggerTest = z.strictObject({ event: z.unknown() }).meta({ id: 'TriggerTest' });
 export const TriggerTestResult = z
   .object({
     object: z.literal('trigger.test'),

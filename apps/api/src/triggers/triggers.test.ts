@@ -1,0 +1,199 @@
+import { createHmac } from 'node:crypto';
+import { readFile } from '@batchmill/files';
+import { createKey } from '@batchmill/keys';
+import { sweepWindows } from '@batchmill/triggers';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTestServer, type TestServer } from '../test-server.ts';
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(() => server.stop());
+
+const call = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
+  const response = await fetch(`${server.url}${path}`, {
+    method,
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  return { status: response.status, headers: response.headers, body: await response.json() };
+};
+const template = {
+  task: 'chat',
+  body: { model: 'default', messages: [{ role: 'user', content: 'Summarise: {{ data.text }}' }] },
+};
+const make = (more: Record<string, unknown> = {}) =>
+  call('POST', '/v1/triggers', {
+    name: 'forms',
+    source: { type: 'json' },
+    template,
+    limits: { max_wait_seconds: 1 },
+    ...more,
+  });
+
+/** custom_id → body of the items of a batch, once it is there. */
+async function itemsOf(batchId: string) {
+  const batch = await server.client().batches.retrieve(batchId);
+  let text = '';
+  for await (const chunk of (await readFile(server.bucket, 'default', batch.input_file_id)) ?? [])
+    text += Buffer.from(chunk);
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+test('an event becomes an item of a batch', async () => {
+  const { status, body: trigger } = await make();
+  expect(status).toBe(200);
+  expect(trigger).toMatchObject({ object: 'trigger', name: 'forms', source: { type: 'json' }, disabled: false });
+  expect(trigger.secret).toMatch(/^[\w-]{43}$/);
+  const auth = { authorization: `Bearer ${trigger.secret}` };
+  const posted = await call('POST', trigger.events_path, { text: 'hello' }, auth);
+  expect(posted).toMatchObject({
+    status: 202,
+    body: { trigger_id: trigger.id, filtered: 0, items: [{ duplicate: false }] },
+  });
+  const again = await call('POST', trigger.events_path, { text: 'hello' }, auth);
+  expect(again.body.items).toEqual([{ ...posted.body.items[0], duplicate: true }]);
+  const [{ batch_id: batchId, item_id: itemId }] = posted.body.items;
+  await expect.poll(() => server.triggered, { timeout: 5_000 }).toContain(batchId);
+  expect(await itemsOf(batchId)).toEqual([
+    {
+      custom_id: itemId,
+      method: 'POST',
+      url: '/v1/chat/completions',
+      body: expect.objectContaining({ messages: [{ role: 'user', content: 'Summarise: hello' }] }),
+    },
+  ]);
+  expect((await server.client().batches.retrieve(batchId)).metadata).toMatchObject({ trigger_id: trigger.id });
+});
+
+test('a form with a file becomes a file and an item', async () => {
+  const { body: trigger } = await make({
+    source: { type: 'form' },
+    template: {
+      task: 'ocr',
+      body: { model: 'default', document: { type: 'file', file_id: '{{ files[0].file_id }}' } },
+    },
+  });
+  const form = new FormData();
+  form.set('note', 'scan');
+  form.set('file', new File(['%PDF-1.7'], 'scan.pdf', { type: 'application/pdf' }));
+  const post = (headers: Record<string, string>) =>
+    fetch(`${server.url}${trigger.events_path}`, { method: 'POST', body: form, headers });
+  const response = await post({ authorization: `Bearer ${trigger.secret}` });
+  expect(response.status).toBe(202);
+  const { items } = await response.json();
+  await expect.poll(() => server.triggered, { timeout: 5_000 }).toContain(items[0].batch_id);
+  const [item] = await itemsOf(items[0].batch_id);
+  expect((await server.client().files.retrieve(item.body.document.file_id)).filename).toBe('scan.pdf');
+  const before = (await server.keys()).length;
+  expect((await post({ authorization: 'Bearer nonsense-nonsense' })).status).toBe(401);
+  expect((await server.keys()).length).toBe(before);
+});
+
+test('who cannot show the secret, or posts nonsense, changes nothing', async () => {
+  const secret = 'a-secret-of-github-s';
+  const { body: trigger } = await make({ source: { type: 'github', secret } });
+  const event = JSON.stringify({ text: 'x' });
+  const signed = (body: string, by = secret) => ({
+    'x-hub-signature-256': `sha256=${createHmac('sha256', by).update(body).digest('hex')}`,
+  });
+  const before = await server.keys();
+  expect(await call('POST', trigger.events_path, event, signed(event, 'another'))).toMatchObject({ status: 401 });
+  expect(await call('POST', trigger.events_path, event)).toMatchObject({
+    status: 401,
+    body: { error: { code: 'event_not_verified' } },
+  });
+  expect(await call('POST', trigger.events_path, '{', signed('{'))).toMatchObject({ status: 400 });
+  const large = JSON.stringify({ text: 'x'.repeat(2 ** 20) });
+  expect(await call('POST', trigger.events_path, large, signed(large))).toMatchObject({ status: 413 });
+  expect(await call('POST', `/v1/triggers/trg_${'0'.repeat(32)}/events`, event)).toMatchObject({ status: 404 });
+  expect(await call('POST', '/v1/triggers/..%2Fx/events', event)).toMatchObject({ status: 404 });
+  expect(await server.keys()).toEqual(before);
+  expect((await call('POST', trigger.events_path, event, signed(event))).status).toBe(202);
+});
+
+test('an event the template cannot use is refused with the reason; one the filter keeps out is taken', async () => {
+  const { body: trigger } = await make({
+    template: {
+      ...template,
+      body: { ...template.body, max_tokens: '{{ data.most }}' },
+      filter: { when: 'data.text != "no"' },
+    },
+  });
+  const auth = { authorization: `Bearer ${trigger.secret}` };
+  expect(await call('POST', trigger.events_path, { text: 'a', most: 'many' }, auth)).toMatchObject({
+    status: 422,
+    body: { error: { code: 'invalid_template', message: expect.stringContaining('max_tokens') } },
+  });
+  expect(await call('POST', trigger.events_path, { text: 'no' }, auth)).toMatchObject({
+    status: 202,
+    body: { items: [], filtered: 1 },
+  });
+});
+
+test('too many requests are told when to come again', async () => {
+  const { body: trigger } = await make({ limits: { requests_per_second: 1, max_wait_seconds: 1 } });
+  const auth = { authorization: `Bearer ${trigger.secret}` };
+  const answers = await Promise.all([1, 2, 3].map((n) => call('POST', trigger.events_path, { text: `${n}` }, auth)));
+  const refused = answers.filter(({ status }) => status === 429);
+  expect(refused.length).toBeGreaterThan(0);
+  expect(refused[0]?.headers.get('retry-after')).toBe('1');
+});
+
+test('triggers can be listed, changed, tried, switched off and deleted; the secret is shown once', async () => {
+  const { body: trigger } = await make({ name: 'first' });
+  const path = `/v1/triggers/${trigger.id}`;
+  const got = await call('GET', path);
+  expect(got.body).not.toHaveProperty('secret');
+  expect((await call('GET', '/v1/triggers')).body.data.map((t: { id: string }) => t.id)).toContain(trigger.id);
+  const changed = await call('POST', path, { name: 'second', disabled: true });
+  expect(changed.body).toMatchObject({ name: 'second', disabled: true, template: got.body.template });
+  const tried = await call('POST', `${path}/test`, { event: { text: 'hi' } });
+  expect(tried.body.events).toMatchObject([{ item: { url: '/v1/chat/completions' }, error: null }]);
+  expect(await call('DELETE', path)).toMatchObject({ status: 200, body: { deleted: true } });
+  expect(await call('GET', path)).toMatchObject({ status: 404 });
+  expect(await call('DELETE', path)).toMatchObject({ status: 404 });
+});
+
+test.each([
+  [{ template: { ...template, body: { messages: '{{ data. }}' } } }, /no JSONata expression/],
+  [
+    { sample_event: {}, template: { ...template, body: { model: 'm', messages: '{{ data.none }}' } } },
+    /messages.*sample event/,
+  ],
+  [{ source: { type: 'pigeon' } }, /source/],
+  [{ source: { type: 'json', secret: 'short' } }, /16 characters/],
+  [{ content_policy: 'none-such' }, /No such content policy/],
+])('a wrong trigger is refused with the reason: %j', async (more, message) => {
+  expect(await make(more)).toMatchObject({ status: 400, body: { error: { message: expect.stringMatching(message) } } });
+});
+
+test('tenants cannot see or change the triggers of others', async () => {
+  const { key } = await createKey(server.bucket, { tenant: 'acme', name: 'a' });
+  const { key: other } = await createKey(server.bucket, { tenant: 'other', name: 'b' });
+  const as = (k: string) => ({ authorization: `Bearer ${k}` });
+  await expect.poll(async () => (await call('GET', '/v1/triggers')).status, { timeout: 8_000 }).toBe(401);
+  const { body: trigger } = await call(
+    'POST',
+    '/v1/triggers',
+    { name: 'mine', source: { type: 'json' }, template },
+    as(key),
+  );
+  const path = `/v1/triggers/${trigger.id}`;
+  for (const [method, at, body] of [
+    ['GET', path, undefined],
+    ['POST', path, { name: 'x' }],
+    ['POST', `${path}/test`, { event: {} }],
+    ['DELETE', path, undefined],
+  ] as const)
+    expect(await call(method, at, body, as(other))).toMatchObject({ status: 404 });
+  // The sender needs no API key, and its events land at the trigger's tenant.
+  const posted = await call('POST', trigger.events_path, { text: 'x' }, { authorization: `Bearer ${trigger.secret}` });
+  expect(posted.status).toBe(202);
+  await sweepWindows({ bucket: server.bucket, trigger: async () => {} }, Date.now() + 60_000);
+  expect((await server.keys()).some((k) => k.startsWith(`batches/acme/${posted.body.items[0].batch_id}`))).toBe(true);
+});
