@@ -2,6 +2,7 @@ import { type PlanLimits, reconcile, sweep } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
 import type { Queues } from '@batchmill/queue';
 import type { Logger } from '@batchmill/telemetry';
+import { sweepWindows } from '@batchmill/triggers';
 
 export interface ControlOptions {
   bucket: Bucket;
@@ -39,7 +40,9 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
   const sweeps = queues.consumeSweep(
     async () => {
       const { open } = await sweep(bucket, queues);
-      log.debug({ open }, 'swept');
+      const trigger = (tenant: string, batchId: string) => queues.triggerReconcile({ tenant, batchId });
+      const { closed } = await sweepWindows({ bucket, trigger });
+      log.debug({ open, closed }, 'swept');
     },
     { lockMs, onError },
   );
