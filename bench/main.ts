@@ -14,6 +14,10 @@ const BENCHMARKS = [
   'demo-model',
   'accuracy',
   'judge',
+  'pii',
+  'lexicon',
+  'filters',
+  'triggers',
 ] as const;
 
 export interface BenchOptions {

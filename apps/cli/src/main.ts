@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { ConfigError } from '@batchmill/config';
 import { EngineError } from '@batchmill/engine';
+import { PolicyError } from '@batchmill/safety';
 import { Command } from 'commander';
 import { APIError } from 'openai';
 import { batchCommands } from './commands/batches.ts';
@@ -9,6 +10,7 @@ import { engineCommand } from './commands/engine.ts';
 import { keysCommand } from './commands/keys.ts';
 import { modelsCommand } from './commands/models.ts';
 import { ocrCommand } from './commands/ocr.ts';
+import { policyCommand } from './commands/policy.ts';
 import { runCommand } from './commands/run.ts';
 import { startCommand } from './commands/start.ts';
 import { submitCommand } from './commands/submit.ts';
@@ -29,6 +31,7 @@ for (const register of [
   transcribeCommand,
   batchCommands,
   keysCommand,
+  policyCommand,
   engineCommand,
   modelsCommand,
 ])
@@ -48,7 +51,7 @@ function explain(error: unknown): string {
       return 'The server does not answer. Is it running, and is --url (or BATCHMILL_URL) right?';
     return `${error.message}${error.requestID == null ? '' : ` (request ${error.requestID})`}`;
   }
-  for (const kind of [CommandError, ConfigError, EngineError, HomeInUseError])
+  for (const kind of [CommandError, ConfigError, PolicyError, EngineError, HomeInUseError])
     if (error instanceof kind) return error.message;
   if (error instanceof Error) return process.env.LOG_LEVEL === 'debug' ? (error.stack ?? error.message) : error.message;
   return String(error);

@@ -139,6 +139,18 @@ export function isInternational(digits: string): boolean {
   return false;
 }
 
+/**
+ * True if digits after a `+` have a calling code and a length that its plan knows. Weaker than `isInternational`: areas that no
+ * plan has yet, and numbers with a digit read wrong, are still somebody's to whoever sees them.
+ */
+export function isLikeInternational(digits: string): boolean {
+  for (let length = 1; length <= 3; length++) {
+    const own = plansOf(digits.slice(0, length));
+    if (own.length > 0) return own.some((p) => p.lengths.includes(digits.length - length));
+  }
+  return false;
+}
+
 export interface Region {
   /** Numbers of digits that a national number can have, its prefix counted or not. Asked first: it is quick. */
   lengths: ReadonlySet<number>;

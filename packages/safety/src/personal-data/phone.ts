@@ -1,10 +1,12 @@
 import type { Group, Run } from './digits.ts';
-import { isInternational, type Region } from './phone-plans.ts';
+import { isInternational, isLikeInternational, type Region } from './phone-plans.ts';
 import { isAlphanumeric, type Span } from './span.ts';
 
 /** E.164 allows 15 digits; `00` or `(0)` may come on top. */
 const MOST_DIGITS = 18;
 const FEWEST_DIGITS = 7;
+/** Of a number that only looks like one: fewer are sums and scores. */
+const LEAST_LIKELY = 9;
 const MOST_GROUPS = 8;
 
 /** Words that say that the number after them is a phone's, in the languages most documents are in. Not our own `[phone]`. */
@@ -48,6 +50,21 @@ function lastGroupOfPhone(run: Run, i: number, home: Region | null, saysPhone: (
   for (let j = end - 1; j >= i && length >= FEWEST_DIGITS; j--) {
     if (isPhone(run, i, j, length, home, saysPhone)) return j;
     length -= groups[j]?.digits.length ?? 0;
+  }
+  return run.plus && i === 0 ? lastOfLikely(groups, end) : -1;
+}
+
+/** Where the longest row of digits after a `+` that could be a phone number ends, or −1. Only where none is one. */
+function lastOfLikely(groups: readonly Group[], end: number): number {
+  // Written as one number: not across brackets or slashes after the first group.
+  let last = 0;
+  while (last + 1 < end && /^[ .-]?$/.test(groups[last + 1]?.before ?? '/')) last++;
+  for (let j = last; j >= 0; j--) {
+    const digits = groups
+      .slice(0, j + 1)
+      .map((g) => g.digits)
+      .join('');
+    if (digits.length >= LEAST_LIKELY && isLikeInternational(digits)) return j;
   }
   return -1;
 }

@@ -27,13 +27,12 @@ describe('a policy file', () => {
     });
   });
 
-  it.each(readdirSync(new URL('../../../../examples/policies/', import.meta.url)))(
-    'of the examples is one: %s',
-    (name) => {
-      const text = readFileSync(new URL(`../../../../examples/policies/${name}`, import.meta.url), 'utf8');
-      expect(parsePolicy(text, name).name).toBe(name.replace('.yaml', ''));
-    },
-  );
+  it.each(
+    readdirSync(new URL('../../../../examples/policies/', import.meta.url)).filter((name) => name.endsWith('.yaml')),
+  )('of the examples is one: %s', (name) => {
+    const text = readFileSync(new URL(`../../../../examples/policies/${name}`, import.meta.url), 'utf8');
+    expect(parsePolicy(text, name).name).toBe(name.replace('.yaml', ''));
+  });
 
   it.each([
     ['', [/^p\.yaml:1:1: /]],

@@ -35,7 +35,7 @@ export function parsePolicy(text: string, file: string): Policy {
   if (parsed?.success && problems.length === 0) return parsed.data;
   const lines = problems
     .sort((a, b) => a.line - b.line || a.column - b.column)
-    .map(({ line, column, sentence }) => `${file}:${line}:${column}: ${sentence}.`);
+    .map(({ line, column, sentence }) => `${file}:${line}:${column}: ${sentence}${sentence.endsWith('?') ? '' : '.'}`);
   throw new PolicyError(lines.join('\n') || `${file}:1:1: The file is empty. A policy begins with 'version: 1'.`);
 }
 

@@ -1,0 +1,142 @@
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import {
+  ACTIONS,
+  type Action,
+  createJudge,
+  type Judge,
+  localFilters,
+  type Policy,
+  PolicyError,
+  parsePolicy,
+  policyHash,
+} from '@batchmill/safety';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { CommandError } from '../errors.ts';
+
+/** `policy check|test`: works on files, with nothing running. */
+export function policyCommand(program: Command): void {
+  const policy = program.command('policy').description('content policies: check the files, try them on labelled texts');
+
+  policy
+    .command('check')
+    .description('say what is wrong in policy files, with lines')
+    .argument('<files...>')
+    .action(async (files: string[]) => {
+      let wrong = 0;
+      for (const file of files) {
+        try {
+          const read = await readPolicyFile(file);
+          process.stdout.write(`${file}: ok, policy '${read.name}' ${policyHash(read)}\n`);
+        } catch (error) {
+          if (!(error instanceof PolicyError)) throw error;
+          wrong++;
+          process.stderr.write(`${error.message}\n`);
+        }
+      }
+      if (wrong > 0) throw new CommandError(`${wrong} of ${files.length} files cannot be used.`);
+    });
+
+  policy
+    .command('test')
+    .description('judge labelled texts by a policy and count where it differs from the labels')
+    .argument('<file>', 'the policy')
+    .requiredOption('--on <labelled.jsonl>', 'lines of {"text": "…", "expect": "pass|annotate|redact|block"}')
+    .option('--show', 'print the texts that were judged otherwise (default: only their lines)')
+    .action(async (file: string, options: { on: string; show?: boolean }) => {
+      const read = await readPolicyFile(file);
+      const left = Object.keys(read.filters).filter((name) => ['guard', 'self_judge', 'moderations'].includes(name));
+      if (left.length > 0)
+        process.stderr.write(
+          `Left out, since they ask a model: ${left.join(', ')}. What they would find is not counted.\n`,
+        );
+      const results = await judgeLines(createJudge(read, localFilters(read)), options.on);
+      process.stdout.write(table(results));
+      const wrong = results.filter(({ expected, got }) => expected !== got);
+      for (const { line, expected, got, text } of wrong)
+        process.stdout.write(
+          `line ${line}: expected ${expected}, got ${got}${options.show ? `: ${JSON.stringify(text)}` : ''}\n`,
+        );
+      process.stdout.write(`${results.length - wrong.length} of ${results.length} as expected.\n`);
+      if (wrong.length > 0) process.exitCode = 1;
+    });
+}
+
+async function readPolicyFile(file: string): Promise<Policy> {
+  const text = await readFile(file, 'utf8').catch(() => {
+    throw new CommandError(`There is no file '${file}'.`);
+  });
+  return parsePolicy(text, file);
+}
+
+const OUTCOMES = ['pass', ...ACTIONS] as const;
+type Outcome = (typeof OUTCOMES)[number];
+const Labelled = z.object({ text: z.string(), expect: z.enum(OUTCOMES) });
+
+interface Result {
+  line: number;
+  text: string;
+  expected: Outcome;
+  got: Outcome;
+}
+
+async function judgeLines(judge: Judge, file: string): Promise<Result[]> {
+  const results: Result[] = [];
+  let line = 0;
+  const input = createReadStream(file, 'utf8');
+  const missing = new Promise<never>((_, reject) => {
+    input.on('error', () => reject(new CommandError(`There is no file '${file}'.`)));
+  });
+  missing.catch(() => {});
+  const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
+  for (
+    let next = await Promise.race([lines.next(), missing]);
+    next.done !== true;
+    next = await Promise.race([lines.next(), missing])
+  ) {
+    line++;
+    if (next.value.trim() === '') continue;
+    const { text, expect: expected } = labelled(next.value, line);
+    const [judged] = await judge.judge([{ id: 'text', text }], {
+      tenant: 'default',
+      batchId: 'test',
+      customId: `${line}`,
+      asked: [],
+      selfVerdicts: [],
+      signal: new AbortController().signal,
+    });
+    const strongest = (judged?.findings ?? []).reduce<Action | null>(
+      (most, { action }) => (most === null || ACTIONS.indexOf(action) > ACTIONS.indexOf(most) ? action : most),
+      null,
+    );
+    results.push({ line, text, expected, got: strongest ?? 'pass' });
+  }
+  return results;
+}
+
+function labelled(line: string, number: number): z.infer<typeof Labelled> {
+  try {
+    return Labelled.parse(JSON.parse(line));
+  } catch {
+    throw new CommandError(`Line ${number} is not {"text": "…", "expect": "${OUTCOMES.join('|')}"}.`);
+  }
+}
+
+/** Expected down, got across. */
+function table(results: readonly Result[]): string {
+  const count = (expected: Outcome, got: Outcome) =>
+    results.filter((r) => r.expected === expected && r.got === got).length;
+  const row = (head: string, cells: readonly (string | number)[]) =>
+    `${head.padEnd(18)}${cells.map((cell) => String(cell).padStart(10)).join('')}\n`;
+  return (
+    row('expected \\ got', OUTCOMES) +
+    OUTCOMES.map((expected) =>
+      row(
+        expected,
+        OUTCOMES.map((got) => count(expected, got)),
+      ),
+    ).join('')
+  );
+}
