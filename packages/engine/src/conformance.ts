@@ -13,7 +13,14 @@ import {
   never,
 } from './conformance-calls.ts';
 import { judgingConformance } from './conformance-judging.ts';
-import { DEFAULT_SAMPLING, type Engine, EngineError, type GenerateRequest, type MessagePart } from './port.ts';
+import {
+  DEFAULT_SAMPLING,
+  type Engine,
+  EngineError,
+  type GenerateRequest,
+  type MessagePart,
+  type PromptPart,
+} from './port.ts';
 import { png, wav } from './samples.ts';
 
 /** For the tests that watch the engine's process die. */
@@ -218,6 +225,30 @@ export function engineConformance(name: string, start: () => Promise<StartedEngi
       expect(values.reduce((sum, p) => sum + p, 0)).toBeLessThanOrEqual(1.0001);
       expect(await classify()).toEqual(result);
       expect(await classify('Safety: ')).not.toEqual(result);
+    });
+
+    testIf(features.classify)('classification tells candidates apart that begin alike', async () => {
+      const { messages } = ask('hello');
+      const classify = async (...candidates: string[]) =>
+        Object.values((await engine.classify?.({ messages, candidates }, never())) ?? {});
+      const [all = Number.NaN] = await classify('}');
+      const parts = await classify('}', '}}', '}a');
+      expect(all).toBeGreaterThan(0);
+      expect(parts.every((p) => p >= 0)).toBe(true);
+      expect(parts.reduce((sum, p) => sum + p, 0)).toBeCloseTo(all, 4);
+    });
+
+    testIf(features.classify)('classification after a prompt as it stands', async () => {
+      // What is in the cache already moves the last digits.
+      const classify = async (...prompt: PromptPart[]) =>
+        (await engine.classify?.({ prompt, candidates: ['}'] }, never()))?.['}'] ?? Number.NaN;
+      for (const token of features.controlTokens) {
+        const ours = await classify('Is it?', token, 'It is');
+        expect(await classify(`Is it?${token}It is`), token).toBeCloseTo(ours, 5);
+        const theirs = await classify('Is it?', { text: token }, 'It is');
+        expect(Math.abs(theirs - ours), token).toBeGreaterThan(1e-4);
+        expect(await classify({ text: `Is it?${token}` }, 'It is'), token).toBeCloseTo(theirs, 5);
+      }
     });
 
     judgingConformance(() => engine, features);

@@ -12,7 +12,7 @@ export interface Engine {
    */
   generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation>;
 
-  /** Probability of each candidate as the next token after the rendered conversation (guard models, classifiers). Sums to ≤ 1. */
+  /** Probability of each candidate as the beginning of the answer (guard models, classifiers). Sums to ≤ 1. */
   classify?(request: ClassifyRequest, signal: AbortSignal): Promise<Record<string, number>>;
 
   /** One unit-length vector per text. */
@@ -125,15 +125,19 @@ export interface JudgeRequest {
 /** A piece of a prompt: text with the model's control tokens in it, or `text` that somebody wrote, in which they mean nothing. */
 export type PromptPart = string | { text: string };
 
-export interface ClassifyRequest {
-  messages: Message[];
-  /** The whole prompt in the place of `messages`: for guard models, whose prompts are no conversations. */
-  prompt?: readonly PromptPart[];
-  /** Texts to score as the next token; of each, its first token counts. */
+export type ClassifyRequest = {
+  /**
+   * Texts to score as the beginning of the answer. Of each, as many tokens count as tell it from the others: mostly the
+   * first alone. One that is the beginning of another counts where the answer does not go on so.
+   */
   candidates: string[];
   /** Text put at the start of the answer before the candidates, e.g. `Safety: `. */
   prefix?: string;
-}
+} & (
+  | { messages: Message[]; prompt?: never }
+  /** The whole prompt, for guard models: theirs are no conversations. A BOS token at its start may be there or not. */
+  | { prompt: readonly PromptPart[]; messages?: never }
+);
 
 export interface Generation {
   /** The answer without reasoning and tool calls. */

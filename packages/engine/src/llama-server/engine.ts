@@ -85,7 +85,7 @@ export async function startLlamaServer(options: LlamaServerOptions): Promise<Lla
       audio,
       contextTokens,
       mediaMarker: props.media_marker,
-      firstTokens: new Map(),
+      answerTokens: new Map(),
     });
   } catch (error) {
     await client.destroy(new EngineError('engine_died', 'llama-server was stopped'));

@@ -6,7 +6,7 @@ import {
   renderPrompt,
 } from '../chat/index.ts';
 import { EngineError, type GenerateRequest, type Generation, type GenerationLogprob } from '../port.ts';
-import type { FirstTokens } from './classify.ts';
+import type { AnswerTokens } from './classify.ts';
 import type { Client } from './client.ts';
 import { judge, type Said } from './judge.ts';
 import type { Dialect, Thinking } from './model.ts';
@@ -21,7 +21,7 @@ export interface Source {
   image: boolean;
   audio: boolean;
   contextTokens: number;
-  firstTokens: FirstTokens;
+  answerTokens: AnswerTokens;
 }
 
 /**

@@ -19,13 +19,16 @@ export interface Loaded {
 /** Prompt tokens evaluated between two looks at whether the request was stopped. */
 const CHUNK = 512;
 
-/** @throws EngineError `context_overflow` when nothing of the context would be left for an answer. */
-export function tokenizePrompt({ model, addsBos, contextTokens }: Loaded, prompt: string): Token[] {
+/**
+ * @param room tokens that the answer takes at least.
+ * @throws EngineError `context_overflow` when less of the context would be left for an answer.
+ */
+export function tokenizePrompt({ model, addsBos, contextTokens }: Loaded, prompt: string, room = 1): Token[] {
   const tokens = model.tokenize(prompt, true);
   const { bos } = model.tokens;
   if (addsBos && bos !== null) tokens.unshift(bos);
   if (tokens.length === 0) throw new EngineError('bad_request', 'The prompt is empty');
-  if (tokens.length >= contextTokens) {
+  if (tokens.length + room > contextTokens) {
     throw new EngineError(
       'context_overflow',
       `The prompt has ${tokens.length} tokens, and the model's context takes ${contextTokens}, the answer included`,

@@ -161,9 +161,9 @@ describe('classification', () => {
     expect(sum).toBeGreaterThan(0);
     expect(sum).toBeLessThanOrEqual(1);
   });
-  it('refuses candidates that begin alike', async () => {
-    const request = { messages: say('Safe?'), candidates: ['a', 'a'] };
-    await expect(engine.classify?.(request, never)).rejects.toEqual(fails('bad_request', 'same token'));
+  it('refuses a candidate that is nothing', async () => {
+    const request = { messages: say('Safe?'), candidates: ['a', ''] };
+    await expect(engine.classify?.(request, never)).rejects.toEqual(fails('bad_request', 'is empty'));
   });
 });
 

@@ -1,4 +1,11 @@
-import { countReasoningTokens, parseAnswer, type RenderedPrompt, rawPrompt, renderPrompt } from '../chat/index.ts';
+import {
+  countReasoningTokens,
+  parseAnswer,
+  type RenderedPrompt,
+  type RenderOptions,
+  rawPrompt,
+  renderPrompt,
+} from '../chat/index.ts';
 import { cores } from '../cores.ts';
 import { describeModel } from '../gguf/index.ts';
 import { judgeAlone, questionTurn, unsafeShare } from '../judge.ts';
@@ -38,6 +45,9 @@ export interface NodeLlamaCpp extends Engine {
   readonly pid: number;
 }
 
+/** Nothing stands in its place here, but it must be something. */
+const MEDIA_MARKER = '<__media__>';
+
 /**
  * The engine without llama-server: node-llama-cpp in a child process of ours. Text only.
  * @throws EngineError `model_unusable` when the model cannot be loaded, `aborted`.
@@ -73,10 +83,9 @@ export async function startNodeLlamaCpp(options: NodeLlamaCppOptions): Promise<N
   } finally {
     options.signal?.removeEventListener('abort', stop);
   }
-  return new NodeLlamaCppEngine(child, dialect, [...model.controlTokenIds.keys()], release, {
-    ...options,
-    contextTokens,
-  });
+  const { controlTokens, addsBos } = model;
+  const raw = { controlTokens, addsBos, bosToken: model.bosToken ?? '', mediaMarker: MEDIA_MARKER };
+  return new NodeLlamaCppEngine(child, dialect, raw, release, { ...options, contextTokens });
 }
 
 class NodeLlamaCppEngine implements NodeLlamaCpp {
@@ -85,17 +94,18 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
   readonly ended: Promise<EngineDeath | null>;
   readonly #child: Child;
   readonly #dialect: Dialect | null;
-  readonly #controlTokens: readonly string[];
+  /** Of prompts that no template renders. */
+  readonly #raw: RenderOptions;
 
   constructor(
     child: Child,
     dialect: Dialect | null,
-    controlTokens: readonly string[],
+    raw: RenderOptions,
     release: string,
     options: NodeLlamaCppOptions,
   ) {
     this.#child = child;
-    this.#controlTokens = controlTokens;
+    this.#raw = raw;
     this.#dialect = dialect;
     this.ended = child.ended;
     this.pid = child.pid;
@@ -189,9 +199,7 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
 
   async classify(request: ClassifyRequest, signal: AbortSignal): Promise<Record<string, number>> {
     const prompt =
-      request.prompt === undefined
-        ? this.#render(request).rendered.prompt
-        : rawPrompt(request.prompt, { controlTokens: this.#controlTokens, mediaMarker: '<__media__>' });
+      request.prompt === undefined ? this.#render(request).rendered.prompt : rawPrompt(request.prompt, this.#raw);
     const reply = await this.#child.call(
       (id) => ({
         type: 'classify',
@@ -224,7 +232,7 @@ class NodeLlamaCppEngine implements NodeLlamaCpp {
     if (dialect === null) {
       throw new EngineError('unsupported', 'This model holds no conversations: its file has no chat template');
     }
-    const rendered = renderPrompt(dialect.template, request, { ...dialect, mediaMarker: '<__media__>' });
+    const rendered = renderPrompt(dialect.template, request, { ...dialect, mediaMarker: MEDIA_MARKER });
     if (rendered.media.length > 0) {
       throw new EngineError(
         'unsupported',
