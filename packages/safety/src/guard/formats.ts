@@ -1,6 +1,7 @@
 import type { Category } from '../taxonomy.ts';
 import { demo } from './formats/demo.ts';
 import { graniteGuardian } from './formats/granite-guardian.ts';
+import { graniteGuardian33 } from './formats/granite-guardian-3-3.ts';
 import { llamaGuard3, llamaGuard4 } from './formats/llama-guard.ts';
 import { qwen3Guard } from './formats/qwen3-guard.ts';
 import { shieldGemma } from './formats/shield-gemma.ts';
@@ -12,6 +13,7 @@ export const GUARD_FORMATS = [
   'llama_guard_4',
   'shield_gemma',
   'granite_guardian',
+  'granite_guardian_3_3',
   'qwen3_guard',
   'batchmill_demo',
 ] as const;
@@ -22,16 +24,12 @@ export const FORMATS: Readonly<Record<GuardFormatName, GuardFormat>> = {
   llama_guard_4: llamaGuard4,
   shield_gemma: shieldGemma,
   granite_guardian: graniteGuardian,
+  granite_guardian_3_3: graniteGuardian33,
   qwen3_guard: qwen3Guard,
   batchmill_demo: demo,
 };
 
-/** What each of them can find. */
-export const GUARD_CATEGORIES: Readonly<Record<GuardFormatName, readonly Category[]>> = {
-  llama_guard_3: llamaGuard3.categories,
-  llama_guard_4: llamaGuard4.categories,
-  shield_gemma: shieldGemma.categories,
-  granite_guardian: graniteGuardian.categories,
-  qwen3_guard: qwen3Guard.categories,
-  batchmill_demo: demo.categories,
-};
+/** What a format can find. */
+export function guardCategories(format: GuardFormatName): readonly Category[] {
+  return FORMATS[format].categories;
+}

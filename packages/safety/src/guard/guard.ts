@@ -1,119 +1,140 @@
-import type { Engine } from '@batchmill/engine';
-import type { Filter, FilterContext, Finding, Span } from '../port.ts';
-import type { Category, Severity } from '../taxonomy.ts';
+import { controlTokenGuard, type Engine, EngineError, type PromptPart } from '@batchmill/engine';
+import type { Asked, Filter, Finding, Span } from '../port.ts';
+import type { Category } from '../taxonomy.ts';
 import { windowsOf } from '../windows.ts';
 import { FORMATS, type GuardFormatName } from './formats.ts';
-import type { GuardQuestion } from './port.ts';
+import { type Judgement, judge } from './judge.ts';
+import { recent } from './recent.ts';
+import { sideBySide } from './side-by-side.ts';
 
 export interface GuardOptions {
-  /** Holds the guard model. */
-  engine: Pick<Engine, 'classify'>;
+  /** Holds the guard model. It is the caller's to close. */
+  engine: Pick<Engine, 'classify'> & Partial<Pick<Engine, 'capabilities'>>;
   format: GuardFormatName;
   /** Longest piece of an answer judged at once, in tokens; three characters are counted as one. Default 2,000. */
   window?: number;
-}
-
-/** The severity of a probability of "unsafe": below 0.3 none, from there 2, from 0.5 on 4, from 0.8 on 6. */
-export function severityOf(unsafe: number): Severity {
-  if (unsafe >= 0.8) return 6;
-  if (unsafe >= 0.5) return 4;
-  return unsafe >= 0.3 ? 2 : 0;
+  /** How much of a piece the next one begins with, in tokens. Default a fifth of `window`. */
+  overlap?: number;
+  /** Where the format has a question for each category, only these are asked. Default all. */
+  categories?: readonly Category[];
 }
 
 const CHARACTERS_PER_TOKEN = 3;
+/** Pieces that are not made smaller any more, in UTF-16 units. */
+const SMALLEST = 64;
+/** Changes with the prompts, the bands and the way answers are cut. */
+const REVISION = 2;
 
 /**
- * A guard model as a filter: a second GGUF that was trained to judge. The score is the probability of its verdict among the
- * verdicts. Long answers are judged in windows that overlap by a fifth, each with what was asked; spans are the unsafe ones.
- * @throws whatever the engine throws: an answer nobody judged is not delivered.
+ * A guard model as a filter: a second GGUF that was trained to judge. The score is the probability of its verdicts against,
+ * among the verdicts; see `bandOf` for severities. Long answers are judged in windows that overlap, each with the latest of
+ * what was asked, half a window at most; spans are the windows against which the verdict goes. Where prompt and window do not fit the
+ * model's context (text of many tokens), both are halved until they do.
+ *
+ * `inspect` throws whatever the engine throws, and when the model gives no verdict: an answer nobody judged is not delivered.
  */
-export function guard({ engine, format: name, window = 2_000 }: GuardOptions): Filter {
+export function guard({
+  engine,
+  format: name,
+  window = 2_000,
+  overlap = Math.floor(window / 5),
+  categories,
+}: GuardOptions): Filter {
   const format = FORMATS[name];
   const most = window * CHARACTERS_PER_TOKEN;
+  const marks = controlTokenGuard(format.marks, '');
+  const wanted = (category: Category | null) => category === null || (categories?.includes(category) ?? true);
+  const slots = engine.capabilities?.slots ?? 1;
 
-  async function chances(question: GuardQuestion, signal: AbortSignal): Promise<number> {
-    const found = await ask(engine, question.prompt, [...question.unsafe, ...question.safe], signal);
-    const sum = (words: readonly string[]) => words.reduce((total, word) => total + (found[word] ?? 0), 0);
-    const [unsafe, safe] = [sum(question.unsafe), sum(question.safe)];
-    // A model that says neither is no guard, or is asked in another's way.
-    if (!(unsafe + safe > 1e-6)) throw new Error(`the guard model gives no verdict in the format '${name}'`);
-    return unsafe / (unsafe + safe);
+  async function classify(prompt: readonly PromptPart[], candidates: string[], signal: AbortSignal) {
+    if (engine.classify === undefined) throw new Error('the engine of the guard model cannot classify');
+    const parts = prompt.map((part) => (typeof part === 'string' ? part : { text: marks.breakUp(part.text) }));
+    return engine.classify({ prompt: parts, candidates }, signal);
   }
 
-  async function judge(text: string, context: FilterContext): Promise<{ category: Category; score: number }[]> {
-    const judged = await Promise.all(
-      format.questions(context.asked, text).map(async (question) => {
-        const score = await chances(question, context.signal);
-        if (question.category !== null || severityOf(score) === 0) return { category: question.category, score };
-        return { category: await which(question, context.signal), score };
-      }),
-    );
-    return judged.flatMap(({ category, score }) => (category === null ? [] : [{ category, score }]));
-  }
-
-  /** The likeliest category of an unsafe answer. */
-  async function which(question: GuardQuestion, signal: AbortSignal): Promise<Category> {
-    if (format.which === null) return 'unsafe';
-    const words = Object.entries(format.which.words);
-    const found = await ask(
-      engine,
-      [...question.prompt, format.which.more],
-      words.map(([word]) => word),
-      signal,
-    );
-    const [best] = words.toSorted(([a], [b]) => (found[b] ?? 0) - (found[a] ?? 0));
-    return best?.[1] ?? 'unsafe';
+  /** Of one window, or of its halves if it does not fit. */
+  async function judged(
+    { text, span, asked }: { text: string; span: Span; asked: readonly Asked[] },
+    signal: AbortSignal,
+  ): Promise<JudgedSpan[]> {
+    try {
+      const questions = format
+        .questions(asked, text.slice(span.start, span.end))
+        .filter(({ category }) => wanted(category));
+      const found = await judge(format, questions, (prompt, candidates) => classify(prompt, candidates, signal));
+      return [{ span, found }];
+    } catch (error) {
+      if (!(error instanceof EngineError && error.code === 'context_overflow')) throw error;
+      const length = span.end - span.start;
+      const shown = asked.reduce((sum, message) => sum + message.text.length, 0);
+      if (length <= SMALLEST && shown === 0) throw error;
+      const halves = length <= SMALLEST ? [{ start: 0, end: length }] : halvesOf(text.slice(span.start, span.end));
+      const less = recent(asked, shown <= SMALLEST ? 0 : Math.floor(shown / 2));
+      const all: JudgedSpan[] = [];
+      for (const { start, end } of halves) {
+        const half = { start: span.start + start, end: span.start + end };
+        all.push(...(await judged({ text, span: half, asked: less }, signal)));
+      }
+      return all;
+    }
   }
 
   return {
     name: 'guard',
-    version: name,
-    categories: format.categories,
+    version: `${name}-${REVISION}-${window}-${overlap}${engine.capabilities ? `-${engine.capabilities.model}` : ''}`,
+    categories: format.questions([], '').every(({ category }) => category === null)
+      ? format.categories
+      : format.categories.filter(wanted),
     exact: false,
-    inspect: (segments, context) =>
-      Promise.all(
-        segments.map(async ({ text }) => {
-          const windows = windowsOf(text, most, Math.floor(most / 5));
-          const judged = await Promise.all(
-            windows.map(async (span) => ({ span, found: await judge(text.slice(span.start, span.end), context) })),
-          );
-          return findingsOf(judged, windows.length === 1);
-        }),
-      ),
+    async inspect(segments, { asked, signal }) {
+      const shown = recent(asked, Math.floor(most / 2));
+      const pieces = segments.flatMap(({ text }, segment) =>
+        text.trim() === ''
+          ? []
+          : windowsOf(text, most, overlap * CHARACTERS_PER_TOKEN).map((span) => ({
+              text,
+              span,
+              asked: shown,
+              segment,
+            })),
+      );
+      const all = await sideBySide(pieces, slots, (piece) => judged(piece, signal));
+      return segments.map(({ text }, segment) =>
+        findingsOf(all.filter((_, i) => pieces[i]?.segment === segment).flat(), text.length),
+      );
+    },
   };
 }
 
-async function ask(
-  engine: GuardOptions['engine'],
-  prompt: GuardQuestion['prompt'],
-  candidates: readonly string[],
-  signal: AbortSignal,
-): Promise<Record<string, number>> {
-  if (engine.classify === undefined) throw new Error('the engine of the guard model cannot classify');
-  return engine.classify({ messages: [], prompt, candidates: [...candidates] }, signal);
+interface JudgedSpan {
+  span: Span;
+  found: readonly Judgement[];
 }
 
-/** One finding for each category, the worst score of all windows. */
-function findingsOf(
-  judged: readonly { span: Span; found: readonly { category: Category; score: number }[] }[],
-  whole: boolean,
-): Finding[] {
-  const best = new Map<Category, { score: number; spans: Span[] }>();
+function halvesOf(text: string): Span[] {
+  const half = Math.ceil(text.length / 2);
+  return windowsOf(text, half, Math.floor(half / 5));
+}
+
+/** One finding for each category, with the worst of all windows. A text in one piece is meant as a whole: no spans. */
+function findingsOf(judged: readonly JudgedSpan[], length: number): Finding[] {
+  const findings = new Map<Category, Finding & { spans: Span[] }>();
   for (const { span, found } of judged) {
-    for (const { category, score } of found) {
-      if (severityOf(score) === 0) continue;
-      const one = best.get(category) ?? { score: 0, spans: [] };
-      const last = one.spans.at(-1);
+    for (const { category, score, severity } of found) {
+      if (severity === 0) continue;
+      const before = findings.get(category) ?? { category, severity, score, label: category, spans: [] };
+      const last = before.spans.at(-1);
       if (last !== undefined && span.start <= last.end) last.end = Math.max(last.end, span.end);
-      else one.spans.push({ ...span });
-      best.set(category, { score: Math.max(one.score, score), spans: one.spans });
+      else before.spans.push({ ...span });
+      findings.set(category, {
+        ...before,
+        severity: Math.max(before.severity, severity),
+        score: Math.max(before.score, score),
+      });
     }
   }
-  return [...best].map(([category, { score, spans }]) => ({
-    category,
-    severity: severityOf(score),
-    score,
-    label: category,
-    spans: whole ? [] : spans,
-  }));
+  return [...findings.values()].map((finding) => {
+    const [only] = finding.spans;
+    return finding.spans.length === 1 && only?.start === 0 && only.end === length ? { ...finding, spans: [] } : finding;
+  });
 }

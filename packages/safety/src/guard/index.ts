@@ -1,2 +1,4 @@
-export { FORMATS, GUARD_CATEGORIES, GUARD_FORMATS, type GuardFormatName } from './formats.ts';
-export { type GuardOptions, guard, severityOf } from './guard.ts';
+export { FORMATS, GUARD_FORMATS, type GuardFormatName, guardCategories } from './formats.ts';
+export { type GuardOptions, guard } from './guard.ts';
+export { bandOf } from './judge.ts';
+export { type GuardModel, type GuardModelOptions, startGuard } from './start.ts';

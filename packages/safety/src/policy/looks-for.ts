@@ -1,4 +1,4 @@
-import { GUARD_CATEGORIES } from '../guard/formats.ts';
+import { guardCategories } from '../guard/formats.ts';
 import { MODERATION_CATEGORIES } from '../moderations/categories.ts';
 import { type Category, SEXUAL_MINORS } from '../taxonomy.ts';
 import type { Filters } from './schema.ts';
@@ -15,7 +15,7 @@ export function categoriesOf(filters: Filters): Set<Category> {
     if (filters.lexicon.lists.length > 0) add(['profanity']);
     add(Object.keys(filters.lexicon.words));
   }
-  for (const { format } of filters.guard ?? []) add(GUARD_CATEGORIES[format]);
+  for (const { format } of filters.guard ?? []) add(guardCategories(format));
   if (filters.self_judge) add(['unsafe']);
   if (filters.moderations) add(MODERATION_CATEGORIES);
   for (const { category } of filters.rules ?? []) add([category]);

@@ -1,18 +1,31 @@
 import type { GuardFormat } from '../port.ts';
 
 /**
- * The model that ships with Batchmill (models/demo), asked as it was trained: for trying a guard out, and for tests. It knows a
- * few sentences and is no judge of anything else.
+ * The model that ships with Batchmill (models/demo), asked as it was trained: for trying a guard out, and for tests. It answers
+ * like Qwen3Guard, knows short sentences of a few kinds, and is no judge of anything else.
  */
 export const demo: GuardFormat = {
-  categories: ['unsafe'],
+  categories: ['violence', 'illicit', 'privacy', 'self_harm', 'unsafe'],
+  marks: [],
   questions: (_, answer) => [
     {
-      prompt: ['<bos><|turn>user\nSafety check: ', { text: answer }, '<turn|>\n<|turn>model\nSafety:'],
-      unsafe: [' Unsafe', ' Controversial'],
-      safe: [' Safe'],
-      category: 'unsafe',
+      prompt: [
+        '<bos><|turn>user\nSafety check: ',
+        { text: answer.trim() },
+        '<turn|>\n<|turn>model\n<|channel>thought\n<channel|>Safety:',
+      ],
+      verdicts: { safe: ' Safe', unsafe: ' Unsafe', doubtful: ' Controversial' },
+      category: null,
     },
   ],
-  which: null,
+  list: {
+    opening: '\nCategories:',
+    between: ',',
+    words: {
+      ' Violent': 'violence',
+      ' Non-violent Illegal Acts': 'illicit',
+      ' PII': 'privacy',
+      ' Self-Harm': 'self_harm',
+    },
+  },
 };
