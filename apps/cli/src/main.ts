@@ -4,6 +4,7 @@ import { EngineError } from '@batchmill/engine';
 import { PolicyError } from '@batchmill/safety';
 import { Command } from 'commander';
 import { APIError } from 'openai';
+import { auditCommands } from './commands/audit.ts';
 import { batchCommands } from './commands/batches.ts';
 import { demoCommand } from './commands/demo.ts';
 import { engineCommand } from './commands/engine.ts';
@@ -32,6 +33,7 @@ for (const register of [
   batchCommands,
   keysCommand,
   policyCommand,
+  auditCommands,
   engineCommand,
   modelsCommand,
 ])

@@ -3,6 +3,7 @@ import type { Config } from '@batchmill/config';
 import { RequestError } from '@batchmill/contract';
 import { type Engine, startEngine } from '@batchmill/engine';
 import type { Queues } from '@batchmill/queue';
+import { AuditLog, Quarantine } from '@batchmill/safety';
 import { createTasks, type Source } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { startControl } from './control/control.ts';
@@ -63,6 +64,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 async function infers(options: WorkerOptions): Promise<InferWorker> {
   const { config, bucket, queues, log, onProgress } = options;
   const start = options.startEngine ?? (await configuredEngine(options));
+  const { quarantineRecipient, auditKey } = config.safety;
   const safety = await openSafety(config, log, onProgress);
   const infer = await startInfer({
     bucket,
@@ -91,6 +93,11 @@ async function infers(options: WorkerOptions): Promise<InferWorker> {
       fetch: { allow: config.fetch.allow, allowHttp: config.fetch.http },
     }),
     safetyOf: safety.of,
+    audit: {
+      log: new AuditLog(bucket),
+      quarantine: quarantineRecipient === null ? null : new Quarantine(bucket, quarantineRecipient),
+      key: auditKey,
+    },
     openObject: (tenant, url) => openAllowed(config.s3Inputs, tenant, url),
     log,
     itemTimeoutMs: config.worker.itemTimeoutMs,

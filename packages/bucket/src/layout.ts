@@ -17,6 +17,8 @@
  * index/triggers/<trigger-id>/<tenant>                  an empty object: whose trigger it is; removed when it is deleted
  * windows/<tenant>/<trigger-id>/<window-id>/…           events that become one batch: window.json, inbox/<n>.jsonl, closing, closed.json
  * index/windows/<unix seconds>/<tenant>/<trigger-id>/<window-id>  windows that are not closed, by when they must be
+ * audit/<tenant>/<day>/<time>-<writer>-<n>.jsonl       what was masked or withheld, and why; never the content
+ * quarantine/<tenant>/<batch-id>/<item>.age             what was withheld, encrypted to the operator's key
  * policies/<sha-256>.json                               resolved content policies; batches name theirs
  * hooks/endpoints/<tenant>/<endpoint-id>/<revision>.json  webhook endpoints; the last revision counts
  * hooks/events/<tenant>/<event-id>.json                 what is told
@@ -145,6 +147,18 @@ export const layout = {
     open: (deadline: number, { tenant, trigger, window }: WindowPlace) =>
       `index/windows/${String(deadline).padStart(12, '0')}/${tenant}/${trigger}/${window}`,
     openPrefix: 'index/windows/',
+  },
+  audit: {
+    prefix: 'audit/',
+    ofTenant: (tenant: string) => `audit/${tenant}/`,
+    /** `day`: `2026-11-25`; `at`: Unix milliseconds. */
+    part: (tenant: string, day: string, at: number, writer: string, sequence: number) =>
+      `audit/${tenant}/${day}/${at.toString(16).padStart(12, '0')}-${writer}-${String(sequence).padStart(6, '0')}.jsonl`,
+  },
+  quarantine: {
+    prefix: 'quarantine/',
+    ofTenant: (tenant: string) => `quarantine/${tenant}/`,
+    item: (tenant: string, batch: string, position: number) => `quarantine/${tenant}/${batch}/${number(position)}.age`,
   },
   policy: (sha256: string) => `policies/${sha256}.json`,
   key: (sha256: string) => `keys/${sha256}.json`,

@@ -1,4 +1,13 @@
-export { GUARD_FORMATS, type GuardFormatName, type GuardOptions, guard } from './guard/index.ts';
+export * from './audit/index.ts';
+export {
+  GUARD_FORMATS,
+  type GuardFormatName,
+  type GuardModel,
+  type GuardModelOptions,
+  type GuardOptions,
+  guard,
+  startGuard,
+} from './guard/index.ts';
 export { createJudge, type Judge, mergeResults } from './judge.ts';
 export { type LexiconOptions, lexicon, minors } from './lexicon/index.ts';
 export { isJson, mask } from './mask.ts';

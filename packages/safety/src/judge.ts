@@ -221,6 +221,8 @@ function checked(
   segments: readonly Segment[],
   fail: (why: string, cause?: unknown) => FilterError,
 ): Finding[][] {
+  // Nearly always nothing was found, and that is told at a glance.
+  if (isNothing(findings, segments.length)) return findings;
   try {
     return findingsOf(filter, segments).parse(findings);
   } catch (error) {
@@ -250,4 +252,12 @@ export function mergeResults(...all: ContentFilterResults[]): ContentFilterResul
     }
   }
   return merged;
+}
+
+function isNothing(findings: unknown, length: number): findings is [][] {
+  return (
+    Array.isArray(findings) &&
+    findings.length === length &&
+    findings.every((found) => Array.isArray(found) && found.length === 0)
+  );
 }

@@ -7,6 +7,7 @@ import type { Source, Task } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { EngineHost } from './engine-host.ts';
 import { type BatchSafety, Judges } from './judges.ts';
+import type { Audit } from './run-item.ts';
 import { runShard } from './run-shard.ts';
 import { Slots } from './slots.ts';
 import { Stops } from './stops.ts';
@@ -20,6 +21,7 @@ export interface InferOptions {
   tasks: ReadonlyMap<string, Task>;
   /** The filters of a policy. */
   safetyOf: (policy: Policy) => Pick<BatchSafety, 'filters' | 'selfJudge'>;
+  audit: Audit;
   /** Opens an `s3://` object for a tenant, inside its allow-list. */
   openObject: (tenant: string, url: string) => Promise<Source>;
   log: Logger;
@@ -67,6 +69,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
     stops: new Stops(bucket),
     tasks: options.tasks,
     judges: new Judges(bucket, options.safetyOf),
+    audit: options.audit,
     itemTimeoutMs: options.itemTimeoutMs,
     partIntervalMs: options.partIntervalMs,
     models: [model],

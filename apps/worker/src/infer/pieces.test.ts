@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { layout, openBucket, parsePart, parsePieces } from '@batchmill/bucket';
 import { type Endpoint, NO_USAGE, RequestError } from '@batchmill/contract';
 import { type Engine, EngineError } from '@batchmill/engine';
+import { AuditLog } from '@batchmill/safety';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import { createLogger } from '@batchmill/telemetry';
 import { beforeEach, expect, test } from 'vitest';
@@ -103,6 +104,7 @@ const run = (page: Page, done: string[], over: Partial<ShardDeps> = {}, stop = n
       stops: new Stops(bucket),
       tasks: new Map([['/v1/ocr', pages(page, done)]]),
       judges: new Judges(bucket, () => ({ filters: [], selfJudge: null })),
+      audit: { log: new AuditLog(bucket), quarantine: null, key: null },
       itemTimeoutMs: 60_000,
       partIntervalMs: 60_000,
       models: ['none'],

@@ -1,9 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Item, lineId, type ResultRecord, resultRecord } from '@batchmill/batch';
 import { BucketUnavailableError } from '@batchmill/bucket';
-import { newId, RequestError, type Usage } from '@batchmill/contract';
+import { type FindingCounts, newId, RequestError, type Usage } from '@batchmill/contract';
 import { EngineError } from '@batchmill/engine';
-import { FilterError } from '@batchmill/safety';
+import {
+  type AuditLog,
+  type AuditScope,
+  auditRecords,
+  FilterError,
+  findingCounts,
+  type JudgedSegment,
+  type Quarantine,
+  type Segment,
+  unjudgedRecord,
+} from '@batchmill/safety';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { Clock } from './clock.ts';
@@ -21,6 +31,8 @@ export interface ItemDeps {
   /** Turns of pieces, as the shard's are of items. */
   pieceTurns: Turns;
   tasks: ReadonlyMap<string, Task>;
+  /** Takes down what is masked or withheld, before the item's record is made. */
+  audit: Audit;
   itemTimeoutMs: number;
   log: Logger;
 }
@@ -36,6 +48,15 @@ export interface ItemScope {
   safety: BatchSafety;
   /** Fires when the item is not wanted any more, or the worker stops. */
   signal: AbortSignal;
+}
+
+/** Where it is taken down what the policy masks or withholds. */
+export interface Audit {
+  log: AuditLog;
+  /** `null`: withheld content is dropped, whatever policies say. */
+  quarantine: Quarantine | null;
+  /** Makes the hashes of contents unguessable. */
+  key: string | null;
 }
 
 /** The item was interrupted, not answered: it has no record and stays to be done. */
@@ -58,7 +79,7 @@ export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item, piec
   scope.signal.addEventListener('abort', onInterrupt, { once: true });
   if (scope.signal.aborted) onInterrupt();
   const requestId = newId('req_');
-  const record = (status: number, body: unknown, usage: Usage | null) =>
+  const record = (status: number, body: unknown, usage: Usage | null, findings: FindingCounts | null = null) =>
     resultRecord(
       item.position,
       {
@@ -68,12 +89,15 @@ export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item, piec
         error: null,
       },
       usage,
+      findings,
     );
   try {
     const answer = await answerItem(deps, scope, item, pieces, clock, stop.signal);
-    return record(200, answer.body, answer.usage);
+    return record(200, answer.body, answer.usage, answer.findings);
   } catch (error) {
     if (error instanceof ItemInterrupted) throw error;
+    if (error instanceof FilterError)
+      await deps.audit.log.write([unjudgedRecord(auditScope(scope, item), error.filter)]);
     const refusal = explain(error, deps.log, scope.batchId, item.custom_id);
     return record(refusal.status, refusal.body(), null);
   } finally {
@@ -93,7 +117,7 @@ async function answerItem(
   pieces: ItemPieces,
   clock: Clock,
   signal: AbortSignal,
-): Promise<{ body: unknown; usage: Usage }> {
+): Promise<{ body: unknown; usage: Usage; findings: FindingCounts | null }> {
   const task = deps.tasks.get(item.url);
   if (task === undefined) throw new RequestError(404, `Unknown endpoint: ${item.url}`, { code: 'unknown_url' });
   for (let attempt = 0; ; attempt++) {
@@ -104,7 +128,8 @@ async function answerItem(
       const draft = await task.run(item.body, context);
       // Before anything of the answer is written where somebody might read it.
       const judged = await judge.judge(draft.segments, signal);
-      return { body: named(draft.finish(judged), scope.safety), usage: draft.usage };
+      await takeDown(deps.audit, scope, item, draft.segments, judged);
+      return { body: named(draft.finish(judged), scope.safety), usage: draft.usage, findings: findingCounts(judged) };
     } catch (error) {
       signal.throwIfAborted();
       const pause = RETRY_PAUSES_MS[attempt];
@@ -116,6 +141,24 @@ async function answerItem(
       await context.clear();
     }
   }
+}
+
+function auditScope({ tenant, batchId, safety }: ItemScope, item: Item): AuditScope {
+  return { tenant, batch_id: batchId, position: item.position, custom_id: item.custom_id, policy: safety.hash };
+}
+
+/** In the bucket before the item has a record: what is withheld is never without its line in the log. */
+async function takeDown(
+  { log, quarantine, key }: Audit,
+  scope: ItemScope,
+  item: Item,
+  segments: readonly Segment[],
+  judged: readonly JudgedSegment[],
+): Promise<void> {
+  if (!judged.some(({ blocked, redacted }) => blocked || redacted)) return;
+  if (scope.safety.policy.withheld === 'quarantine')
+    await quarantine?.keep({ ...scope, position: item.position }, item.custom_id, segments, judged);
+  await log.write(auditRecords(auditScope(scope, item), segments, judged, key));
 }
 
 /** The answer with the policy it was judged by. */

@@ -11,7 +11,7 @@ import {
   type LlamaServerEngine,
   startLlamaServer,
 } from '@batchmill/engine';
-import { DEFAULT_POLICY, type Filter, type Policy, personalData } from '@batchmill/safety';
+import { AuditLog, DEFAULT_POLICY, type Filter, type Policy, personalData } from '@batchmill/safety';
 import { createTasks } from '@batchmill/tasks';
 import { createLogger } from '@batchmill/telemetry';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -88,6 +88,7 @@ function deps(over: Partial<ShardDeps> = {}): ShardDeps {
     stops: new Stops(bucket),
     tasks: createTasks(),
     judges: judges([]),
+    audit: { log: new AuditLog(bucket), quarantine: null, key: null },
     itemTimeoutMs: 60_000,
     partIntervalMs: 60_000,
     models: ['tiny'],

@@ -25,8 +25,8 @@ export class Matcher {
   /** Lengths of words of scripts without spaces, which are looked for inside rows of characters. */
   readonly #unspaced = new Set<number>();
   readonly #allowed: ReadonlySet<string>;
-  /** Hashes of plain words: most chunks of most texts are told from all of them by one look. */
-  readonly #plain = new Set<number>();
+  /** Hashes of plain words, cut to 16 bits: most rows of most texts are told from all of them by one look. */
+  readonly #seen = new Uint8Array(0x1_0000);
 
   constructor(words: Iterable<string>, allow: Iterable<string> = []) {
     this.#allowed = new Set([...allow].map((word) => word.toLowerCase()));
@@ -43,7 +43,7 @@ export class Matcher {
     if (first === undefined) return;
     if (parts.length > 1) {
       this.#phrases.set(first, [...(this.#phrases.get(first) ?? []), { parts, word }]);
-      this.#plain.add(hashOf(first));
+      this.#seen[hashOf(first) & 0xffff] = 1;
     }
     const whole = parts.join('');
     if (whole.length < 2) return;
@@ -51,34 +51,76 @@ export class Matcher {
       this.#words.set(whole, word);
       if (UNSPACED.test(whole)) this.#unspaced.add(whole.length);
       this.#once.set(once(whole), word);
-      this.#plain.add(hashOf(whole));
-      this.#plain.add(hashOf(once(whole)));
+      this.#seen[hashOf(whole) & 0xffff] = 1;
+      this.#seen[hashOf(once(whole)) & 0xffff] = 1;
     }
   }
 
-  /** Every place of every word, from left to right, none overlapping. */
+  /**
+   * Every place of every word, from left to right, none overlapping. One pass over the rows of characters between spaces, a
+   * look-up in a table for each character; plain words, which are nearly all, are only hashed.
+   */
   find(text: string): Match[] {
     const found: Match[] = [];
-    let singles: Chunk[] = [];
-    const endOfSingles = () => {
-      if (singles.length >= SPACED_LEAST) found.push(...this.#spaced(singles));
-      singles = [];
-    };
-    for (const chunk of chunksOf(text)) {
-      if (chunk.letters === 1) {
-        singles.push(chunk);
+    let singles: Single[] = [];
+    const { length } = text;
+    for (let at = 0; at < length; ) {
+      let code = text.charCodeAt(at);
+      if (code < 128 ? KIND[code] === SPACE : isWideSpace(code)) {
+        at++;
         continue;
       }
-      endOfSingles();
-      // Plain words, which are nearly all, are only hashed.
-      if (!chunk.odd && !this.#plain.has(chunk.hash) && !this.#plain.has(chunk.onceHash)) continue;
-      found.push(...this.#inChunk(text, chunk));
+      const start = at;
+      let hash = SEED;
+      let onceHash = SEED;
+      let letters = 0;
+      let before = 0;
+      let odd = false;
+      let ended = false;
+      for (; at < length; at++) {
+        code = text.charCodeAt(at);
+        if (code >= 128) {
+          if (isWideSpace(code)) break;
+          odd = true;
+          letters++;
+          continue;
+        }
+        const kind = KIND[code];
+        if (kind === LETTER || kind === CAPITAL) {
+          const letter = kind === CAPITAL ? code + 32 : code;
+          // A mark inside a word: `don't`, `f.u.c.k`.
+          if (ended) odd = true;
+          hash = step(hash, letter);
+          if (letter !== before) onceHash = step(onceHash, letter);
+          before = letter;
+          letters++;
+        } else if (kind === SPACE) break;
+        else if (kind === MARK) ended = letters > 0;
+        else {
+          odd = true;
+          letters++;
+        }
+      }
+      if (letters === 1) {
+        const letter = singleLetter(text, start, at);
+        if (letter !== '') singles.push({ start, end: at, letter });
+        continue;
+      }
+      if (singles.length > 0) {
+        if (singles.length >= SPACED_LEAST) found.push(...this.#spaced(singles));
+        singles = [];
+      }
+      if (odd || this.#mayBe(hash) || this.#mayBe(onceHash)) found.push(...this.#inChunk(text, { start, end: at }));
     }
-    endOfSingles();
+    if (singles.length >= SPACED_LEAST) found.push(...this.#spaced(singles));
     return apart(found);
   }
 
-  #inChunk(text: string, chunk: Chunk): Match[] {
+  #mayBe(hash: number): boolean {
+    return this.#seen[hash & 0xffff] === 1;
+  }
+
+  #inChunk(text: string, chunk: Span): Match[] {
     if (chunk.end - chunk.start > LONGEST_CHUNK) return this.#inLong(text, chunk);
     const { start, end } = trimmed(text, chunk);
     if (this.#allowed.has(text.slice(start, end).toLowerCase())) return [];
@@ -115,7 +157,7 @@ export class Matcher {
   }
 
   /** A long row without a space: an address, a table, or a script that has none. */
-  #inLong(text: string, { start, end }: Chunk): Match[] {
+  #inLong(text: string, { start, end }: Span): Match[] {
     const found: Match[] = this.#unspaced.size > 0 ? this.#unspacedIn(text, start, end) : [];
     for (const match of text.slice(start, end).matchAll(/[\p{L}\p{M}\p{N}@$!*]{2,64}/gu)) {
       const from = start + match.index;
@@ -166,8 +208,8 @@ export class Matcher {
   }
 
   /** Words in a row of single letters. */
-  #spaced(singles: readonly Chunk[]): Match[] {
-    const letters = singles.map((chunk) => chunk.letter);
+  #spaced(singles: readonly Single[]): Match[] {
+    const letters = singles.map(({ letter }) => letter);
     const found: Match[] = [];
     for (let from = 0; from < letters.length; ) {
       let to = Math.min(letters.length, from + 20);
@@ -189,79 +231,31 @@ export class Matcher {
 
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}]/u;
 
-interface Chunk extends Span {
-  /** How many letters, or signs for letters, it has. */
-  letters: number;
-  /** Of a chunk of one letter, that letter. */
+/** A row of one letter, perhaps with marks. */
+interface Single extends Span {
   letter: string;
-  /** Something in it is not a plain letter: it must be looked at closely. */
-  odd: boolean;
-  /** Of its letters, and of its letters each once in a row. */
-  hash: number;
-  onceHash: number;
 }
 
-/** 1 letter, 2 upper-case letter, 3 space, 4 a plain mark that ends a word, 0 anything else. */
+const LETTER = 1;
+const CAPITAL = 2;
+const SPACE = 3;
+/** A plain mark that ends a word. */
+const MARK = 4;
 const KIND = new Uint8Array(128);
-for (let c = 97; c <= 122; c++) KIND[c] = 1;
-for (let c = 65; c <= 90; c++) KIND[c] = 2;
-for (const c of ' \n\r\t\f\v') KIND[c.charCodeAt(0)] = 3;
-for (const c of '.,;:?"\')]}') KIND[c.charCodeAt(0)] = 4;
+for (let c = 97; c <= 122; c++) KIND[c] = LETTER;
+for (let c = 65; c <= 90; c++) KIND[c] = CAPITAL;
+for (const c of ' \n\r\t\f\v') KIND[c.charCodeAt(0)] = SPACE;
+for (const c of '.,;:?"\')]}') KIND[c.charCodeAt(0)] = MARK;
 
+const isWideSpace = (code: number) => code === 0xa0 || code === 0x3000 || code === 0x2003;
+
+const SEED = 7;
 const step = (hash: number, letter: number) => (Math.imul(hash, 31) + letter) | 0;
 
 function hashOf(word: string): number {
-  let hash = 7;
+  let hash = SEED;
   for (let i = 0; i < word.length; i++) hash = step(hash, word.charCodeAt(i));
   return hash;
-}
-
-/** Rows of characters between spaces. One pass, a table look-up for each character. */
-function* chunksOf(text: string): Generator<Chunk> {
-  const { length } = text;
-  let at = 0;
-  while (at < length) {
-    let code = text.charCodeAt(at);
-    if (code < 128 ? KIND[code] === 3 : code === 0xa0 || code === 0x3000) {
-      at++;
-      continue;
-    }
-    const start = at;
-    let hash = 7;
-    let letters = 0;
-    let odd = false;
-    let ended = false;
-    let onceHash = 7;
-    let before = 0;
-    for (; at < length; at++) {
-      code = text.charCodeAt(at);
-      if (code >= 128) {
-        if (code === 0xa0 || code === 0x3000 || code === 0x2003) break;
-        odd = true;
-        letters++;
-        continue;
-      }
-      const kind = KIND[code];
-      if (kind === 3) break;
-      if (kind === 1 || kind === 2) {
-        const letter = kind === 2 ? code + 32 : code;
-        // A mark inside a word: `don't`, `f.u.c.k`.
-        if (ended) odd = true;
-        hash = step(hash, letter);
-        if (letter !== before) onceHash = step(onceHash, letter);
-        before = letter;
-        letters++;
-      } else if (kind === 4) ended = letters > 0;
-      else {
-        odd = true;
-        letters++;
-      }
-    }
-    if (letters === 1) {
-      const letter = singleLetter(text, start, at);
-      yield { start, end: at, letters: letter === '' ? 0 : 1, letter, odd: false, hash: 0, onceHash: 0 };
-    } else yield { start, end: at, letters, letter: '', odd: odd && letters > 1, hash, onceHash };
-  }
 }
 
 function singleLetter(text: string, start: number, end: number): string {

@@ -78,17 +78,29 @@ function isPersonnummer(text: string): boolean {
   return month >= 1 && month <= 12 && day >= 1 && day <= 31 && check('SE', 'personnummer', short);
 }
 
-/** Without so many digits in a row, letters among them, there is nothing to find. */
-const WORTH_A_LOOK = /\d{2}[ .-]?[\dA-Z]{2,3}[ .-]?\d{2}/;
+/** Where there may be an id: two digits and what goes with them. All patterns look only there, since prose has few of these. */
+const AREAS = /\d[\d .·+A-Za-z-]{4,24}\d[A-Za-z]?/g;
+/** Letters that an id may begin with. */
+const LETTERS_BEFORE = 8;
+const LETTERS_AFTER = 4;
 const LOOK_BACK = 48;
 
 /** National ids in a text; `label` is what stands before it on a form. Each pattern is of bounded length, so this is linear. */
 export function findNationalIds(text: string, label: string): Span[] {
-  if (!WORTH_A_LOOK.test(text)) return [];
   const spans: Span[] = [];
+  for (const area of text.matchAll(AREAS)) {
+    const from = Math.max(0, area.index - LETTERS_BEFORE);
+    spans.push(...findIn(text, from, area.index + area[0].length + LETTERS_AFTER, label));
+  }
+  return spans;
+}
+
+function findIn(text: string, from: number, to: number, label: string): Span[] {
+  const spans: Span[] = [];
+  const part = text.slice(from, to);
   for (const { pattern, isValid, said } of FORMS) {
-    for (const match of text.matchAll(pattern)) {
-      const start = match.index;
+    for (const match of part.matchAll(pattern)) {
+      const start = from + match.index;
       const end = start + match[0].length;
       if (isPartOfMore(text, start, end) || !isValid(match[0])) continue;
       const before = `${label} ${text.slice(Math.max(0, start - LOOK_BACK), start)}`;

@@ -10,37 +10,66 @@ export interface Readable {
   end(index: number): number;
 }
 
-/** Only ASCII, and no `\u` escape: read as it is. Control characters are ASCII too. */
-const PLAIN = /^(?:[^\\\x80-\uffff]|\\(?!u))*$/;
+/** What is not read as it is: letters beyond ASCII, and escapes of JSON. */
+const ODD = /[\ud800-\udbff][\udc00-\udfff]|[\x80-\uffff]|\\u[0-9a-fA-F]{4}/g;
 
-export function readable(original: string): Readable {
-  if (PLAIN.test(original)) return { text: original, start: (i) => i, end: (i) => i + 1 };
-  const parts: string[] = [];
-  const starts: number[] = [];
-  const ends: number[] = [];
-  for (let at = 0; at < original.length; ) {
-    const [code, length] = codeAt(original, at);
-    const seen = code < 0x80 ? String.fromCharCode(code) : lookOf(code);
-    for (let i = 0; i < seen.length; i++) {
-      starts.push(at);
-      ends.push(at + length);
-    }
-    parts.push(seen);
-    // What is invisible belongs to the letter before it.
-    if (seen === '' && ends.length > 0) ends[ends.length - 1] = at + length;
-    at += length;
-  }
-  return { text: parts.join(''), start: (i) => starts[i] ?? original.length, end: (i) => ends[i] ?? original.length };
+/** A row of letters read as they are, or one odd letter: where it is among what is read, and where in the original. */
+interface Piece {
+  index: number;
+  length: number;
+  start: number;
+  end: number;
+  odd: boolean;
 }
 
-/** The code point at a position and its length in the text, a `\uXXXX` escape counting as what it stands for. */
-function codeAt(text: string, at: number): [code: number, length: number] {
-  const code = text.codePointAt(at) ?? 0;
-  if (code === 0x5c && text[at + 1] === 'u') {
-    const hex = text.slice(at + 2, at + 6);
-    if (/^[0-9a-fA-F]{4}$/.test(hex)) return [Number.parseInt(hex, 16), 6];
+export function readable(original: string): Readable {
+  const pieces: Piece[] = [];
+  const parts: string[] = [];
+  let index = 0;
+  let at = 0;
+  const add = (seen: string, start: number, end: number, odd: boolean) => {
+    parts.push(seen);
+    pieces.push({ index, length: seen.length, start, end, odd });
+    index += seen.length;
+    at = end;
+  };
+  for (const match of original.matchAll(ODD)) {
+    const [letter] = match;
+    if (match.index > at) add(original.slice(at, match.index), at, match.index, false);
+    const code = letter.startsWith('\\') ? Number.parseInt(letter.slice(2), 16) : (letter.codePointAt(0) ?? 0);
+    add(code < 0x80 ? String.fromCharCode(code) : lookOf(code), match.index, match.index + letter.length, true);
   }
-  return [code, code > 0xffff ? 2 : 1];
+  if (pieces.length === 0) return { text: original, start: (i) => i, end: (i) => i + 1 };
+  if (at < original.length) add(original.slice(at), at, original.length, false);
+
+  /** The piece that the letter at an index is in. */
+  const pieceAt = (i: number): number => {
+    let [low, high] = [0, pieces.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((pieces[middle]?.index ?? 0) <= i) low = middle;
+      else high = middle - 1;
+    }
+    // Of several that begin there, all but the last are invisible.
+    return low;
+  };
+  return {
+    text: parts.join(''),
+    start: (i) => {
+      const piece = pieces[pieceAt(i)];
+      if (piece === undefined || i >= piece.index + piece.length) return original.length;
+      return piece.odd ? piece.start : piece.start + i - piece.index;
+    },
+    end: (i) => {
+      let n = pieceAt(i);
+      const piece = pieces[n];
+      if (piece === undefined || i >= piece.index + piece.length) return original.length;
+      let end = piece.odd ? piece.end : piece.start + i - piece.index + 1;
+      // What is invisible belongs to the letter before it.
+      if (i === piece.index + piece.length - 1) for (n++; pieces[n]?.length === 0; n++) end = pieces[n]?.end ?? end;
+      return end;
+    },
+  };
 }
 
 /** What letters look like, remembered: texts use few different ones. Emptied when somebody uses them all. */

@@ -2,8 +2,38 @@ import { lintSource } from '@secretlint/core';
 import { creator } from '@secretlint/secretlint-rule-preset-recommend';
 import type { Filter, Finding, Span } from '../port.ts';
 
-/** What a secret needs at least: a long run without a space, an address with a user in it, or the head of a key in PEM. */
-const WORTH_A_LOOK = /[A-Za-z0-9_/+=.-]{20}|:\/\/[^\s/@]{0,200}@|-----BEGIN/;
+/** A secret has so many characters of these in a row, or is a password in an address, or a key in PEM. */
+const LONG = 20;
+const OF_SECRETS = new Uint8Array(128);
+for (const c of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_/+=.-') OF_SECRETS[c.charCodeAt(0)] = 1;
+
+/** What stands around a secret says what it is: so much before and behind is looked at with it. */
+const BEFORE = 300;
+const BEHIND = 6_000;
+
+/** Where a closer look is worth it; the places of prose that are not looked at are nearly all of it. */
+function areasOf(text: string): Span[] {
+  const places: number[] = [];
+  for (const head of ['://', '-----BEGIN'])
+    for (let at = text.indexOf(head); at !== -1; at = text.indexOf(head, at + BEHIND / 2)) places.push(at);
+  // Every twentieth character, and backwards from there.
+  for (let at = LONG - 1; at < text.length; ) {
+    let back = at;
+    while (back > at - LONG && OF_SECRETS[text.charCodeAt(back)] === 1) back--;
+    if (back === at - LONG) {
+      places.push(at);
+      at += BEHIND / 2;
+    } else at = back + LONG;
+  }
+  const areas: Span[] = [];
+  for (const place of places.sort((x, y) => x - y)) {
+    const area = { start: Math.max(0, place - BEFORE), end: Math.min(text.length, place + BEHIND) };
+    const last = areas.at(-1);
+    if (last !== undefined && area.start <= last.end) last.end = area.end;
+    else areas.push(area);
+  }
+  return areas;
+}
 
 /**
  * API keys, access tokens, private keys and passwords in addresses, by the rules of secretlint's recommended preset
@@ -20,17 +50,20 @@ export function secrets(): Filter {
 }
 
 async function findSecrets(text: string): Promise<Finding[]> {
-  if (!WORTH_A_LOOK.test(text)) return [];
-  const result = await lintSource({
-    source: { filePath: 'answer', content: text, contentType: 'text', ext: '' },
-    options: { config: { rules: [{ id: PRESET, rule: creator, options: {} }] }, noPhysicFilePath: true },
-  });
   const spans = new Map<string, Span[]>();
-  for (const { messageId, range } of result.messages) {
-    const [start, end] = range;
-    if (start >= end || end > text.length) continue;
-    const label = labelOf(messageId);
-    spans.set(label, [...(spans.get(label) ?? []), { start, end }]);
+  for (const area of areasOf(text)) {
+    const { messages } = await lintSource({
+      source: { filePath: 'answer', content: text.slice(area.start, area.end), contentType: 'text', ext: '' },
+      options: { config: { rules: [{ id: PRESET, rule: creator, options: {} }] }, noPhysicFilePath: true },
+    });
+    for (const { messageId, range } of messages) {
+      const [start, end] = range.map((at) => at + area.start);
+      if (start === undefined || end === undefined || start >= end || end > text.length) continue;
+      const label = labelOf(messageId);
+      const found = spans.get(label) ?? [];
+      found.push({ start, end });
+      spans.set(label, found);
+    }
   }
   return [...spans].map(([label, found]) => ({
     category: 'secrets',

@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises';
+import { loadConfig } from '@batchmill/config';
+import { listQuarantine, pruneAudit, quarantineKeys, readAudit, readQuarantine } from '@batchmill/safety';
+import type { Command } from 'commander';
+import { CommandError } from '../errors.ts';
+import { openConfiguredBucket } from '../service.ts';
+
+/** `audit export|prune` and `quarantine keygen|list|read`: work on the bucket, with no server running or many. */
+export function auditCommands(program: Command): void {
+  const audit = program.command('audit').description('what content policies masked or withheld, kept in the bucket');
+
+  audit
+    .command('export')
+    .description('print the log as JSONL')
+    .option('--tenant <tenant>', 'of one tenant (default: all)')
+    .option('--from <day>', 'from this day on, like 2026-11-25')
+    .option('--to <day>', 'up to this day')
+    .option('--batch <id>', 'of one batch')
+    .action(async (options: { tenant?: string; from?: string; to?: string; batch?: string }) => {
+      const { tenant, from, to, batch } = options;
+      for (const day of [from, to]) if (day !== undefined) checkDay(day);
+      const bucket = await openConfiguredBucket(loadConfig());
+      try {
+        const query = {
+          ...(tenant === undefined ? {} : { tenant }),
+          ...(from === undefined ? {} : { from }),
+          ...(to === undefined ? {} : { to }),
+          ...(batch === undefined ? {} : { batchId: batch }),
+        };
+        for await (const record of readAudit(bucket, query)) process.stdout.write(`${JSON.stringify(record)}\n`);
+      } finally {
+        await bucket.close();
+      }
+    });
+
+  audit
+    .command('prune')
+    .description('delete the log of the days before one')
+    .requiredOption('--before <day>', 'like 2026-01-01')
+    .action(async ({ before }: { before: string }) => {
+      checkDay(before);
+      const bucket = await openConfiguredBucket(loadConfig());
+      try {
+        process.stderr.write(`${await pruneAudit(bucket, before)} parts of the log are deleted.\n`);
+      } finally {
+        await bucket.close();
+      }
+    });
+
+  const quarantine = program.command('quarantine').description('withheld content, encrypted to a key of yours');
+
+  quarantine
+    .command('keygen')
+    .description('make a pair of keys: keep the identity, set QUARANTINE_RECIPIENT to the recipient')
+    .action(async () => {
+      const { identity, recipient } = await quarantineKeys();
+      process.stderr.write(
+        `QUARANTINE_RECIPIENT=${recipient}\nThe identity reads what is in quarantine. Keep it away from the workers:\n`,
+      );
+      process.stdout.write(`${identity}\n`);
+    });
+
+  quarantine
+    .command('list')
+    .description('items of which something was withheld and kept')
+    .option('--tenant <tenant>', 'of one tenant (default: all)')
+    .action(async ({ tenant }: { tenant?: string }) => {
+      const bucket = await openConfiguredBucket(loadConfig());
+      try {
+        for await (const entry of listQuarantine(bucket, tenant))
+          process.stdout.write(`${entry.tenant} ${entry.batchId} ${entry.position}\n`);
+      } finally {
+        await bucket.close();
+      }
+    });
+
+  quarantine
+    .command('read')
+    .description('print what was withheld of an item, as JSON')
+    .argument('<tenant>')
+    .argument('<batch-id>')
+    .argument('<position>', 'of the item in its batch, from 0')
+    .requiredOption('--identity <file>', 'file with the identity that keygen printed')
+    .action(async (tenant: string, batchId: string, position: string, options: { identity: string }) => {
+      const identity = await readFile(options.identity, 'utf8').catch(() => {
+        throw new CommandError(`There is no file '${options.identity}'.`);
+      });
+      const bucket = await openConfiguredBucket(loadConfig());
+      try {
+        const entry = { tenant, batchId, position: Number(position) };
+        const content = await readQuarantine(bucket, entry, identity.trim()).catch(() => {
+          throw new CommandError('It cannot be decrypted with this identity.');
+        });
+        if (content === null) throw new CommandError('Nothing of this item is in quarantine.');
+        process.stdout.write(`${JSON.stringify(content, null, 2)}\n`);
+      } finally {
+        await bucket.close();
+      }
+    });
+}
+
+function checkDay(day: string): void {
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(day)) throw new CommandError(`'${day}' is no day. Write it like 2026-11-25.`);
+}

