@@ -1,44 +1,38 @@
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
-import { RE2JS } from 're2js';
+import type { RE2JS } from 're2js';
 import type { PatternRule, SchemaRule } from '../policy/schema.ts';
+import { compileRegexp } from './regexp.ts';
+import { type Rule, RuleError } from './rule.ts';
+import { compileSchema, type Fits } from './schema.ts';
 
-export type Rule = PatternRule | SchemaRule;
-
-/** What is wrong with a rule, as the end of a sentence that begins with its name; `null` if nothing is. */
+/** Why a rule cannot work, as the end of a sentence that begins with its name; `null` if it can. */
 export function checkRule(rule: Rule): string | null {
   try {
-    if ('pattern' in rule) {
-      const compiled = compilePattern(rule);
-      if (compiled.matcher('').find())
-        return 'finds nothing at all: its pattern fits an empty text. Write what must be there';
-    } else compileSchema(rule);
+    if ('pattern' in rule) compilePattern(rule);
+    else fitsOf(rule);
     return null;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return 'pattern' in rule ? `has a pattern that RE2 does not take: ${why}` : `has a schema that is none: ${why}`;
+    if (error instanceof RuleError) return error.why;
+    throw error;
   }
 }
 
-/** @throws Error for what RE2 has not: look-around, back-references. */
-export function compilePattern({ pattern, flags = '' }: PatternRule): RE2JS {
-  let bits = 0;
-  if (flags.includes('i')) bits |= RE2JS.CASE_INSENSITIVE;
-  if (flags.includes('m')) bits |= RE2JS.MULTILINE;
-  if (flags.includes('s')) bits |= RE2JS.DOTALL;
-  return RE2JS.compile(pattern, bits);
+/** @throws RuleError for what RE2 has not (look-around, back-references), and for what would be found everywhere. */
+export function compilePattern({ name, pattern, flags }: PatternRule): RE2JS {
+  const regexp = told(name, 'has a pattern that RE2 does not take', () => compileRegexp(pattern, flags));
+  if (regexp.test(''))
+    throw new RuleError(name, 'would be found everywhere: its pattern fits an empty text. Write what must be there');
+  return regexp;
 }
 
-/** @throws Error for what is no schema. Its patterns run on RE2 too: a schema must not be a way to hang the worker. */
-export function compileSchema({ schema }: SchemaRule): ValidateFunction {
-  const engine = Object.assign(
-    (source: string) => {
-      const compiled = RE2JS.compile(source);
-      // ajv takes two with the same text for one.
-      return { test: (text: string) => compiled.matcher(text).find(), toString: () => `/${source}/` };
-    },
-    { code: 're2' },
-  );
-  return new Ajv2020({ strict: false, validateFormats: false, allErrors: false, code: { regExp: engine } }).compile(
-    schema,
-  );
+/** @throws RuleError for what is no schema, or could take long. */
+export function fitsOf({ name, schema }: SchemaRule): Fits {
+  return told(name, 'has a schema that cannot be used', () => compileSchema(schema));
+}
+
+function told<T>(rule: string, what: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new RuleError(rule, `${what}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }

@@ -1,2 +1,4 @@
-export { type PatternRule, type Rule, RuleError, type SchemaRule } from './rule.ts';
-export { checkRule, rules } from './rules.ts';
+export type { PatternRule, SchemaRule } from '../policy/schema.ts';
+export { checkRule } from './check.ts';
+export { type Rule, RuleError } from './rule.ts';
+export { rules } from './rules.ts';

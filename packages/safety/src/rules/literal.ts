@@ -1,46 +1,31 @@
 /**
  * A text that every match of the pattern must hold, or `null` if none is plain to see: the longest run of letters, digits, `-`
- * and `_` on the top level that is not optional. Texts without it need no look by the matcher.
+ * and `_` that stands outside all groups and is not optional. Texts without it need no look by the matcher. In doubt, `null`.
  */
-export function literalOf(pattern: string): string | null {
-  if (pattern.includes('|') || pattern.includes('(?')) return null;
+export function literalOf(pattern: string, flags = ''): string | null {
+  // Alternatives, flags and escapes that are more than a class or a sign (`\x41`, `\pL`, `\Q…`) are not read here.
+  if (flags.includes('i') || /\||\(\?|\\[^dDwWsSbB\W]/.test(pattern)) return null;
   let depth = 0;
   let run = '';
   let best = '';
-  for (let i = 0; i < pattern.length; i++) {
-    const char = pattern[i] ?? '';
-    const next = pattern[i + 1] ?? '';
-    const optional = next === '?' || next === '*' || next === '{';
-    if (char === '\\') {
-      i++;
-      run = end(run);
-    } else if (char === '[') {
-      i = classEnd(pattern, i);
-      run = end(run);
-    } else if (char === '(') {
-      depth++;
-      run = end(run);
-    } else if (char === ')') {
-      depth--;
-      run = end(run);
-    } else if (depth === 0 && /[A-Za-z0-9_-]/.test(char) && !optional) {
+  const end = () => {
+    if (run.length > best.length) best = run;
+    run = '';
+  };
+  for (const [token] of pattern.matchAll(TOKEN)) {
+    const quantifier = token.at(1) === undefined || /^[\\[]/.test(token) ? '' : token.slice(1);
+    const char = token.charAt(0);
+    if (char === '(') depth++;
+    if (char === ')') depth--;
+    if (depth !== 0 || !/[\w-]/.test(char) || /^[?*{]/.test(quantifier)) end();
+    else {
       run += char;
-      if (next === '+') run = end(run);
-    } else run = end(run);
+      if (quantifier !== '') end();
+    }
   }
-  end(run);
+  end();
   return best.length >= 2 ? best : null;
-
-  function end(text: string): string {
-    if (text.length > best.length) best = text;
-    return '';
-  }
 }
 
-function classEnd(pattern: string, from: number): number {
-  for (let i = from + 1; i < pattern.length; i++) {
-    if (pattern[i] === '\\') i++;
-    else if (pattern[i] === ']' && i > from + 1) return i;
-  }
-  return pattern.length;
-}
+/** An escape, a class or one character, with what says how often. */
+const TOKEN = /(?:\\[\s\S]|\[\^?\]?(?:\[:\^?[a-z]+:\]|\\[\s\S]|[^\]\\])*\]|[\s\S])(?:[*+?]|\{\d+(?:,\d*)?\})*/g;

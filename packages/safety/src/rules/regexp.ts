@@ -13,7 +13,7 @@ export function withFlags(pattern: string, flags = ''): string {
   return used === '' ? pattern : `(?${used})${pattern}`;
 }
 
-/** @throws Error that says what is wrong with the pattern or the flags, without naming the rule. */
+/** @throws Error that says what is wrong with the pattern or the flags. */
 export function compileRegexp(pattern: string, flags = ''): RE2JS {
   const unknown = [...flags].find((flag) => !FLAGS.has(flag));
   if (unknown !== undefined) throw new Error(`flag '${unknown}' is not one of i, m, s and u`);
@@ -21,7 +21,7 @@ export function compileRegexp(pattern: string, flags = ''): RE2JS {
     return RE2JS.compile(withFlags(pattern, flags));
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error;
-    throw new Error(`the pattern cannot be compiled: ${reason(error)}`, { cause: error });
+    throw new Error(reason(error), { cause: error });
   }
 }
 

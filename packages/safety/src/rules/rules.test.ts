@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { FilterContext } from '../port.ts';
 import { checkRule, type PatternRule, type Rule, RuleError, rules } from './index.ts';
+import { literalOf } from './literal.ts';
 import { compileRegexp } from './regexp.ts';
 import { looksAtEnds, spansOf } from './spans.ts';
 
@@ -87,19 +88,19 @@ describe('patterns', () => {
 });
 
 test.each<[Partial<PatternRule>, RegExp]>([
-  [{ pattern: '(a' }, /^rule 'bad': the pattern cannot be compiled: missing closing \), at \(a$/],
+  [{ pattern: '(a' }, /has a pattern that RE2 does not take: missing closing \), at \(a$/],
   [{ pattern: 'a(?=b)' }, /Look-ahead and look-behind are not in RE2/],
   [{ pattern: '(?<!a)b' }, /Look-ahead and look-behind are not in RE2/],
   [{ pattern: '(a)\\1' }, /Back-references are not in RE2/],
   [{ pattern: 'a{2000}' }, /invalid repeat count/],
   [{ pattern: '[z-a]' }, /invalid character class range/],
-  [{ pattern: 'a*' }, /matches the empty text/],
+  [{ pattern: 'a*' }, /fits an empty text/],
   [{ pattern: 'a', flags: 'g' }, /flag 'g' is not one of i, m, s and u/],
 ])('a rule that cannot work is refused with the reason: %j', (change, why) => {
   const rule = pattern('a', { name: 'bad', ...change });
   expect(checkRule(rule)).toMatch(why);
   expect(() => rules([rule])).toThrow(RuleError);
-  expect(() => rules([rule])).toThrow(why);
+  expect(() => rules([rule])).toThrow(`rule 'bad' ${checkRule(rule)}`);
 });
 
 test('a rule that works has nothing to say', () => {
@@ -113,6 +114,41 @@ test('which patterns look at the ends of the text', () => {
     expect(looksAtEnds(no), no).toBe(false);
   expect(looksAtEnds('^a$', 'm')).toBe(false);
   expect(looksAtEnds('(?-m:^a$)', 'm')).toBe(true);
+});
+
+test('what every match of a pattern holds', () => {
+  const literals: [string, string | null][] = [
+    ['ACME-\\d{6}', 'ACME-'],
+    ['\\bfoo[a-z]+barbar?\\b', 'barba'],
+    ['(abc)?xy+z', 'xy'],
+    ['[abc]\\[xyz', 'xyz'],
+    ['\\d{10}', null],
+    ['\\d{16,20}-', null],
+    ['[A-Z]{12}', null],
+    ['\\x41bc', null],
+    ['\\p{Lu}ab', null],
+    ['\\pNab', null],
+    ['\\Qab\\E*c', null],
+    ['abc|de', null],
+    ['(?i)abc', null],
+    ['ab{0}', null],
+  ];
+  for (const [source, literal] of literals) expect(literalOf(source), source).toBe(literal);
+  expect(literalOf('abc', 'i')).toBeNull();
+});
+
+test('a text is not passed over for want of a literal', () => {
+  const char = fc.constantFrom('a', 'b', '1', '2', '-', '\\d', '\\-', '\\.', '[ab]', '[^a]', '.', '(ab)', '(a1)');
+  const often = fc.constantFrom('', '', '', '?', '*', '+', '{0}', '{1,2}', '{0,12}', '{2}', '??');
+  const source = fc.array(fc.tuple(char, often), { minLength: 1, maxLength: 6 }).map((all) => all.flat().join(''));
+  const text = fc.array(fc.constantFrom('a', 'b', '1', '2', '-', '.', ' '), { maxLength: 30 }).map((c) => c.join(''));
+  fc.assert(
+    fc.property(source, text, (s, t) => {
+      const literal = literalOf(s);
+      if (literal !== null) for (const [match] of t.matchAll(new RegExp(s, 'g'))) expect(match).toContain(literal);
+    }),
+    { numRuns: 3_000 },
+  );
 });
 
 describe('long texts, which are searched in windows', () => {
@@ -130,7 +166,7 @@ describe('long texts, which are searched in windows', () => {
     '(?m)^a',
     '(?m)b$',
     '(?m)^.*1.*$',
-    '[^ ]+ ',
+    '[^ ]{1,9} ',
     'a|ab',
     '(?s)b.{3}a',
   ])('%s is found where a search of the whole finds it', (source) => {
@@ -226,7 +262,7 @@ describe('no pattern takes long', () => {
     expect(await time(10_000_000)).toBeLessThan(10 * short * 2 + 1);
   });
 
-  test('whatever pattern and text are put together, each ends soon', () => {
+  test('whatever pattern and text are put together, each ends soon', async () => {
     const atom = fc.constantFrom('a', 'b', '.', '\\w', '[ab]', '(a|ab)', '(a*b)', '\\b', '$', '^');
     const piece = fc.tuple(atom, fc.constantFrom('', '*', '+', '?', '{2,5}')).map(([a, q]) => `(?:${a})${q}`);
     const source = fc.array(piece, { minLength: 1, maxLength: 5 }).map((pieces) => pieces.join(''));
@@ -234,7 +270,7 @@ describe('no pattern takes long', () => {
     const word = fc
       .array(fc.constantFrom('a', 'b', 'c', ' ', '\n'), { minLength: 1, maxLength: 6 })
       .map((c) => c.join(''));
-    fc.assert(
+    await fc.assert(
       fc.asyncProperty(alternatives, word, async (p, w) => {
         const rule = pattern(p);
         if (checkRule(rule) !== null) return;

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type RE2JS, RE2Set } from 're2js';
 import { canonicalJson } from '../policy/canonical.ts';
+import type { PatternRule, SchemaRule } from '../policy/schema.ts';
 import type { Filter, Finding, Segment, Span } from '../port.ts';
-import { compileRegexp, withFlags } from './regexp.ts';
-import { type PatternRule, type Rule, RuleError, type SchemaRule } from './rule.ts';
-import { compileSchema, type Fits } from './schema.ts';
+import { compilePattern, fitsOf } from './check.ts';
+import { literalOf } from './literal.ts';
+import { withFlags } from './regexp.ts';
+import type { Rule } from './rule.ts';
+import type { Fits } from './schema.ts';
 import { looksAtEnds, spansOf } from './spans.ts';
 
 /** Patterns that are searched for in one pass. Many more in one automaton would have too many states to be kept. */
@@ -14,6 +17,8 @@ interface Pattern {
   rule: PatternRule;
   regexp: RE2JS;
   anchored: boolean;
+  /** What every match holds. */
+  literal: string | null;
 }
 
 interface Group {
@@ -33,10 +38,12 @@ interface Schema {
  * @throws RuleError if a rule cannot work.
  */
 export function rules(list: readonly Rule[]): Filter {
-  const patterns = list.flatMap((rule): Pattern[] => ('pattern' in rule ? [compilePattern(rule)] : []));
+  const patterns = list.flatMap((rule): Pattern[] => ('pattern' in rule ? [patternOf(rule)] : []));
+  const literal = patterns.filter((one) => one.literal !== null);
+  const others = patterns.filter((one) => one.literal === null);
   const schemas = list.flatMap((rule): Schema[] => ('schema' in rule ? [{ rule, fits: fitsOf(rule) }] : []));
   const groups: Group[] = [];
-  for (let i = 0; i < patterns.length; i += GROUP) groups.push(groupOf(patterns.slice(i, i + GROUP)));
+  for (let i = 0; i < others.length; i += GROUP) groups.push(groupOf(others.slice(i, i + GROUP)));
   return {
     name: 'rules',
     version: `1-${createHash('sha256').update(canonicalJson(list)).digest('hex').slice(0, 12)}`,
@@ -46,6 +53,7 @@ export function rules(list: readonly Rule[]): Filter {
       segments.map((segment) => {
         signal.throwIfAborted();
         return [
+          ...literal.flatMap((one) => holding(one, segment.text)),
           ...groups.flatMap((group) => matching(group, segment.text)),
           ...schemas.flatMap(({ rule, fits }) => (isAnswer(segment) && !fits(segment.text) ? [finding(rule, [])] : [])),
         ];
@@ -53,34 +61,14 @@ export function rules(list: readonly Rule[]): Filter {
   };
 }
 
-/** Why a rule cannot work, in a sentence that names it; `null` if it can. */
-export function checkRule(rule: Rule): string | null {
-  try {
-    if ('pattern' in rule) compilePattern(rule);
-    else fitsOf(rule);
-    return null;
-  } catch (error) {
-    if (error instanceof RuleError) return error.message;
-    throw error;
-  }
-}
-
-function compilePattern(rule: PatternRule): Pattern {
-  return named(rule.name, () => {
-    const regexp = compileRegexp(rule.pattern, rule.flags);
-    if (regexp.test('')) throw new Error('the pattern matches the empty text, so it would be found everywhere');
-    return { rule, regexp, anchored: looksAtEnds(rule.pattern, rule.flags) };
-  });
-}
-
-const fitsOf = (rule: SchemaRule): Fits => named(rule.name, () => compileSchema(rule.schema));
-
-function named<T>(rule: string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    throw new RuleError(rule, error instanceof Error ? error.message : String(error));
-  }
+function patternOf(rule: PatternRule): Pattern {
+  const { pattern, flags } = rule;
+  return {
+    rule,
+    regexp: compilePattern(rule),
+    anchored: looksAtEnds(pattern, flags),
+    literal: literalOf(pattern, flags),
+  };
 }
 
 function groupOf(patterns: readonly Pattern[]): Group {
@@ -89,13 +77,21 @@ function groupOf(patterns: readonly Pattern[]): Group {
   return { set, patterns };
 }
 
+/** The native search for a plain text is much faster than any automaton: most texts are done with here. */
+function holding(pattern: Pattern, text: string): Finding[] {
+  return text.includes(pattern.literal ?? '') && pattern.regexp.test(text) ? [matched(pattern, text)] : [];
+}
+
 /** Most answers match nothing, which one pass for all patterns says. Only for what does match are the places looked for. */
 function matching({ set, patterns }: Group, text: string): Finding[] {
   return set.match(text).flatMap((index) => {
     const pattern = patterns[index];
-    return pattern === undefined ? [] : [finding(pattern.rule, spansOf(pattern.regexp, text, pattern.anchored) ?? [])];
+    return pattern === undefined ? [] : [matched(pattern, text)];
   });
 }
+
+const matched = ({ rule, regexp, anchored }: Pattern, text: string): Finding =>
+  finding(rule, spansOf(regexp, text, anchored) ?? []);
 
 function finding({ name, category, severity }: Rule, spans: readonly Span[]): Finding {
   return { category, severity, score: 1, label: name, spans };
