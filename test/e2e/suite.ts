@@ -34,14 +34,21 @@ export function clientOf(url: string, apiKey = 'none'): OpenAI {
   return new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 2 });
 }
 
-export async function submit(client: OpenAI, content: string | Buffer): Promise<string> {
+export async function submit(
+  client: OpenAI,
+  content: string | Buffer,
+  options: OpenAI.RequestOptions = {},
+): Promise<string> {
   const file = await client.files.create({ file: await toFile(Buffer.from(content), 'in.jsonl'), purpose: 'batch' });
-  const batch = await client.batches.create({
-    input_file_id: file.id,
-    endpoint: '/v1/chat/completions',
-    completion_window: '24h',
-    metadata: { test: 'yes' },
-  });
+  const batch = await client.batches.create(
+    {
+      input_file_id: file.id,
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+      metadata: { test: 'yes' },
+    },
+    options,
+  );
   expect(batch.status).toBe('validating');
   return batch.id;
 }

@@ -1,14 +1,14 @@
 import type { Config } from '@batchmill/config';
-import { type Engine, startNodeLlamaCpp } from '@batchmill/engine';
 import {
   categoriesOf,
   type Filter,
   FilterError,
-  guard,
+  type GuardModel,
   localFilters,
   moderations,
   type Policy,
   selfJudge,
+  startGuard,
 } from '@batchmill/safety';
 import type { Logger } from '@batchmill/telemetry';
 import type { BatchSafety } from './infer/judges.ts';
@@ -24,26 +24,22 @@ export interface Safety {
   close(): Promise<void>;
 }
 
-/** Context of a guard model's slot: a window, what was asked, and the model's own instructions. */
-const GUARD_CONTEXT_TOKENS = 8_192;
-
 export async function openSafety(
   config: Config,
   log: Logger,
   onProgress?: (message: string, done?: number, total?: number) => void,
 ): Promise<Safety> {
   const { guardModel, guardSlots, moderationsUrl, moderationsKey } = config.safety;
-  let guardEngine: Engine | null = null;
+  let model: GuardModel | null = null;
   if (guardModel !== null) {
     onProgress?.('loading the guard model');
-    guardEngine = await startNodeLlamaCpp({
+    model = await startGuard({
       modelPath: await modelFile(config, guardModel, null, onProgress),
-      model: 'guard',
       slots: guardSlots,
-      contextTokens: GUARD_CONTEXT_TOKENS,
       ...(config.engine.threads === null ? {} : { threads: config.engine.threads }),
     });
-    void guardEngine.ended.then((death) => {
+    void model.ended.then((death) => {
+      // Its filters throw from now on, so that nothing gets out unread meanwhile.
       if (death !== null)
         log.error({ code: death.code, signal: death.signal }, 'the guard model died; restart the worker');
     });
@@ -54,22 +50,26 @@ export async function openSafety(
       const filters: Filter[] = localFilters(policy);
       for (const { format, window } of wanted.guard ?? [])
         filters.push(
-          guardEngine === null
+          model === null
             ? unavailable('guard', policy, 'this worker has no guard model: set GUARD_MODEL')
-            : guard({ engine: guardEngine, format, window }),
+            : model.filter({ format, window }),
         );
-      for (const { model } of wanted.moderations ?? [])
+      for (const { model: name } of wanted.moderations ?? [])
         filters.push(
           moderationsUrl === null
             ? unavailable('moderations', policy, 'this worker has no moderation endpoint: set MODERATIONS_URL')
-            : moderations({ url: moderationsUrl, model, ...(moderationsKey === null ? {} : { key: moderationsKey }) }),
+            : moderations({
+                url: moderationsUrl,
+                model: name,
+                ...(moderationsKey === null ? {} : { key: moderationsKey }),
+              }),
         );
       const judge = wanted.self_judge === undefined ? null : selfJudge(wanted.self_judge);
       if (judge !== null) filters.push(judge);
       return { filters, selfJudge: judge?.judge ?? null };
     },
     close: async () => {
-      await guardEngine?.close();
+      await model?.close();
     },
   };
 }

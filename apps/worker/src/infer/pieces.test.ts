@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { layout, openBucket, parsePart, parsePieces } from '@batchmill/bucket';
 import { type Endpoint, NO_USAGE, RequestError } from '@batchmill/contract';
 import { type Engine, EngineError } from '@batchmill/engine';
-import { AuditLog } from '@batchmill/safety';
+import { AuditLog, DEFAULT_POLICY, rules } from '@batchmill/safety';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import { createLogger } from '@batchmill/telemetry';
 import { beforeEach, expect, test } from 'vitest';
@@ -243,4 +243,29 @@ test("an item's folder is gone when the item has ended, well or badly", async ()
   expect((await results()).found).toMatchObject({ good: { status: 200 }, bad: { status: 400, code: 'invalid_page' } });
   expect(new Set(folders).size).toBe(2);
   for (const folder of folders) await expect(access(folder)).rejects.toThrow();
+});
+
+test('a piece of which the policy takes something out is never written, only kept in memory', async () => {
+  const policy = { ...DEFAULT_POLICY, categories: { secret: { redact: 1 } } };
+  const secret = rules([{ name: 'number', pattern: 'KD-\\d+', category: 'secret', severity: 4 }]);
+  const judges = new Judges(bucket, () => ({ filters: [secret], selfJudge: null }), policy);
+  await writeShard({ name: 'a', pages: 4 });
+  const first: string[] = [];
+  const stop = new AbortController();
+  const page: Page = async (n, _, signal) => {
+    if (n === 3) await sleep(10_000, undefined, { signal });
+    return n === 1 ? 'see KD-4711' : `page ${n}`;
+  };
+  const running = run(page, first, { partIntervalMs: 20, judges }, stop.signal);
+  await expect.poll(keptUnits, { timeout: 5_000 }).toBe(2);
+  stop.abort(new Error('stopping'));
+  await running;
+  for await (const { key } of bucket.list('batches/'))
+    expect(Buffer.from((await bucket.get(key)) ?? []).toString('utf8')).not.toContain('KD-');
+  const second: string[] = [];
+  await run(async (n) => (n === 1 ? 'see KD-4711' : `page ${n}`), second, { judges });
+  expect(second.sort()).toEqual(['a 1', 'a 3']);
+  const { found, units } = await results();
+  expect(found.a?.text).toBe('page 0 see [number] page 2 page 3');
+  expect((await keptUnits()) + units).toBe(4);
 });

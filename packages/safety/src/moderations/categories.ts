@@ -16,7 +16,11 @@ const BANDS = [
   [0.1, 1],
 ] as const;
 
-/** The severity of a score from 0 to 1: 0 below 0.1, 1, from 0.3 on 2, from 0.6 on 4, from 0.85 on 6. */
-export function severityOf(score: number): 0 | 1 | 2 | 4 | 6 {
-  return BANDS.find(([from]) => score >= from)?.[1] ?? 0;
+/**
+ * The severity of a score from 0 to 1: 0 below 0.1, then 1, from 0.3 on 2, from 0.6 on 4, from 0.85 on 6. What the endpoint itself calls
+ * a hit (`categories`) is at least 4, whatever the score: its makers know where that begins.
+ */
+export function severityOf(score: number, hit: boolean): 0 | 1 | 2 | 4 | 6 {
+  const severity = BANDS.find(([from]) => score >= from)?.[1] ?? 0;
+  return hit && severity < 4 ? 4 : severity;
 }

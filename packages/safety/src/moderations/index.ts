@@ -1,7 +1,17 @@
-import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen, type IPolicy, wrap } from 'cockatiel';
+import { setTimeout as pauseFor } from 'node:timers/promises';
+import {
+  BrokenCircuitError,
+  bulkhead,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  handleWhen,
+  type IPolicy,
+  wrap,
+} from 'cockatiel';
 import { fetch } from 'undici';
 import { z } from 'zod';
 import type { Filter, Finding, Segment, Span } from '../port.ts';
+import type { Severity } from '../taxonomy.ts';
 import { windowsOf } from '../windows.ts';
 import { CATEGORY_OF, MODERATION_CATEGORIES, severityOf } from './categories.ts';
 
@@ -28,10 +38,21 @@ export interface ModerationsOptions {
 const WINDOW = 10_000;
 const OVERLAP = 1_000;
 const TEXTS = 32;
+/** Requests under way at once, of all answers: those of a long one, or of many, wait. */
+const AT_ONCE = 8;
 
 const Answer = z.object({
-  results: z.array(z.object({ category_scores: z.record(z.string(), z.number().min(0).max(1)) })),
+  results: z.array(
+    z.object({
+      categories: z.record(z.string(), z.boolean().nullable()).optional(),
+      // An answer that has none of the categories would be taken for one that says the text is fine.
+      category_scores: z
+        .record(z.string(), z.number().min(0).max(1))
+        .refine((scores) => Object.keys(scores).some((name) => CATEGORY_OF.has(name))),
+    }),
+  ),
 });
+type Result = z.infer<typeof Answer>['results'][number];
 
 /** A remote endpoint failed in a way that may pass. */
 class Passing extends Error {
@@ -42,15 +63,21 @@ class Passing extends Error {
   }
 }
 
+/** The one who asked wants no answer any more. */
+class Stopped extends Error {}
+
 /**
  * Asks an OpenAI-compatible `/v1/moderations`. Categories are mapped by the taxonomy, severities come from the scores
- * (`severityOf`). Whatever is not a full answer throws: a text nobody judged is not delivered.
+ * (`severityOf`) and from what the endpoint itself calls a hit. Redirects are not followed: the key is for this endpoint. Whatever is
+ * not a full answer throws: a text nobody judged is not delivered.
  */
 export function moderations(options: ModerationsOptions): Filter {
   const { model = 'omni-moderation-latest', failures = 5, openMs = 30_000 } = options;
   const breaker = wrap(
+    bulkhead(AT_ONCE, Number.POSITIVE_INFINITY),
     circuitBreaker(
-      handleWhen(() => true),
+      // An item that was stopped says nothing about the endpoint.
+      handleWhen((error) => !(error instanceof Stopped)),
       { halfOpenAfter: openMs, breaker: new ConsecutiveBreaker(failures) },
     ),
   );
@@ -61,12 +88,13 @@ export function moderations(options: ModerationsOptions): Filter {
     exact: false,
     async inspect(segments, { signal }) {
       const asks = segments.flatMap((segment, i) =>
-        windowsOf(segment.text, WINDOW, OVERLAP).map((span) => ({ i, span })),
+        // OpenAI refuses an empty text.
+        segment.text.trim() === '' ? [] : windowsOf(segment.text, WINDOW, OVERLAP).map((span) => ({ i, span })),
       );
       const groups = Array.from({ length: Math.ceil(asks.length / TEXTS) }, (_, g) =>
         asks.slice(g * TEXTS, (g + 1) * TEXTS),
       );
-      const scores = await Promise.all(
+      const results = await Promise.all(
         groups.map((group) =>
           ask(
             options,
@@ -77,11 +105,14 @@ export function moderations(options: ModerationsOptions): Filter {
           ),
         ),
       );
-      const all = scores.flat();
+      const all = results.flat();
       return segments.map((segment, i) =>
         findingsOf(
           segment,
-          asks.flatMap((one, n) => (one.i === i ? [{ span: one.span, scores: all[n] ?? {} }] : [])),
+          asks.flatMap((one, n) => {
+            const result = all[n];
+            return one.i === i && result !== undefined ? [{ span: one.span, result }] : [];
+          }),
         ),
       );
     },
@@ -91,23 +122,28 @@ export function moderations(options: ModerationsOptions): Filter {
 const textOf = (segments: readonly Segment[], i: number, { start, end }: Span) =>
   segments[i]?.text.slice(start, end) ?? '';
 
-/** One finding for each category, with the worst score; where it stands, if the text was judged in parts. */
-function findingsOf(segment: Segment, judged: { span: Span; scores: Record<string, number> }[]): Finding[] {
-  const best = new Map<string, { score: number; spans: Span[] }>();
-  for (const { span, scores } of judged) {
-    for (const [name, score] of Object.entries(scores)) {
+/** One finding for each category, the worst; where it stands, if the text was judged in parts. */
+function findingsOf(segment: Segment, judged: { span: Span; result: Result }[]): Finding[] {
+  const worst = new Map<string, { score: number; severity: Severity; spans: Span[] }>();
+  for (const { span, result } of judged) {
+    for (const [name, score] of Object.entries(result.category_scores)) {
       const category = CATEGORY_OF.get(name);
-      if (category === undefined || severityOf(score) === 0) continue;
-      const before = best.get(category) ?? { score: 0, spans: [] };
+      const severity = severityOf(score, result.categories?.[name] === true);
+      if (category === undefined || severity === 0) continue;
+      const before = worst.get(category) ?? { score: 0, severity: 0, spans: [] };
       const last = before.spans.at(-1);
       if (last !== undefined && span.start <= last.end) last.end = Math.max(last.end, span.end);
       else before.spans.push({ ...span });
-      best.set(category, { score: Math.max(before.score, score), spans: before.spans });
+      worst.set(category, {
+        score: Math.max(before.score, score),
+        severity: Math.max(before.severity, severity),
+        spans: before.spans,
+      });
     }
   }
-  return [...best].map(([category, { score, spans }]) => {
+  return [...worst].map(([category, { score, severity, spans }]) => {
     const whole = spans.length === 1 && spans[0]?.start === 0 && spans[0].end === segment.text.length;
-    return { category, severity: severityOf(score), score, label: category, spans: whole ? [] : spans };
+    return { category, severity, score, label: category, spans: whole ? [] : spans };
   });
 }
 
@@ -117,7 +153,7 @@ async function ask(
   breaker: IPolicy,
   texts: string[],
   signal: AbortSignal,
-): Promise<Record<string, number>[]> {
+): Promise<Result[]> {
   const pauses = options.pausesMs ?? [200, 1_000, 3_000];
   for (let attempt = 0; ; attempt++) {
     try {
@@ -128,8 +164,7 @@ async function ask(
         throw new Error('the moderation endpoint has failed too often; it is not asked for a while');
       const pause = pauses[attempt];
       if (!(error instanceof Passing) || pause === undefined) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.max(pause, error.afterMs ?? 0)));
-      signal.throwIfAborted();
+      await pauseFor(Math.max(pause, error.afterMs ?? 0), undefined, { signal });
     }
   }
 }
@@ -139,7 +174,8 @@ async function askOnce(
   model: string,
   input: string[],
   outer: AbortSignal,
-): Promise<Record<string, number>[]> {
+): Promise<Result[]> {
+  if (outer.aborted) throw new Stopped();
   let response: Awaited<ReturnType<typeof fetch>>;
   try {
     response = await fetch(url, {
@@ -150,7 +186,7 @@ async function askOnce(
       signal: AbortSignal.any([outer, AbortSignal.timeout(timeoutMs)]),
     });
   } catch (error) {
-    outer.throwIfAborted();
+    if (outer.aborted) throw new Stopped();
     throw new Passing(
       `the moderation endpoint does not answer: ${error instanceof Error ? error.name : 'error'}`,
       null,
@@ -166,7 +202,8 @@ async function askOnce(
     throw new Error(message);
   }
   const parsed = Answer.safeParse(await response.json().catch(() => null));
+  if (outer.aborted) throw new Stopped();
   if (!parsed.success || parsed.data.results.length !== input.length)
     throw new Error('the moderation endpoint gave an answer that cannot be read');
-  return parsed.data.results.map((result) => result.category_scores);
+  return parsed.data.results;
 }
