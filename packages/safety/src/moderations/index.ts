@@ -54,6 +54,9 @@ const Answer = z.object({
 });
 type Result = z.infer<typeof Answer>['results'][number];
 
+/** With these, it is the request that is wrong. */
+const REFUSALS = new Set([400, 413, 422]);
+
 /** A remote endpoint failed in a way that may pass. */
 class Passing extends Error {
   readonly afterMs: number | null;
@@ -63,8 +66,8 @@ class Passing extends Error {
   }
 }
 
-/** The one who asked wants no answer any more. */
-class Stopped extends Error {}
+/** Says nothing about how the endpoint is: the one who asked wants no answer any more, or what was asked is refused. */
+class NotItsFault extends Error {}
 
 /**
  * Asks an OpenAI-compatible `/v1/moderations`. Categories are mapped by the taxonomy, severities come from the scores
@@ -76,8 +79,7 @@ export function moderations(options: ModerationsOptions): Filter {
   const breaker = wrap(
     bulkhead(AT_ONCE, Number.POSITIVE_INFINITY),
     circuitBreaker(
-      // An item that was stopped says nothing about the endpoint.
-      handleWhen((error) => !(error instanceof Stopped)),
+      handleWhen((error) => !(error instanceof NotItsFault)),
       { halfOpenAfter: openMs, breaker: new ConsecutiveBreaker(failures) },
     ),
   );
@@ -126,10 +128,11 @@ const textOf = (segments: readonly Segment[], i: number, { start, end }: Span) =
 function findingsOf(segment: Segment, judged: { span: Span; result: Result }[]): Finding[] {
   const worst = new Map<string, { score: number; severity: Severity; spans: Span[] }>();
   for (const { span, result } of judged) {
-    for (const [name, score] of Object.entries(result.category_scores)) {
-      const category = CATEGORY_OF.get(name);
-      const severity = severityOf(score, result.categories?.[name] === true);
-      if (category === undefined || severity === 0) continue;
+    for (const [name, category] of CATEGORY_OF) {
+      const hit = result.categories?.[name] === true;
+      const score = result.category_scores[name] ?? (hit ? 1 : 0);
+      const severity = severityOf(score, hit);
+      if (severity === 0) continue;
       const before = worst.get(category) ?? { score: 0, severity: 0, spans: [] };
       const last = before.spans.at(-1);
       if (last !== undefined && span.start <= last.end) last.end = Math.max(last.end, span.end);
@@ -175,7 +178,7 @@ async function askOnce(
   input: string[],
   outer: AbortSignal,
 ): Promise<Result[]> {
-  if (outer.aborted) throw new Stopped();
+  if (outer.aborted) throw new NotItsFault('stopped');
   let response: Awaited<ReturnType<typeof fetch>>;
   try {
     response = await fetch(url, {
@@ -186,7 +189,7 @@ async function askOnce(
       signal: AbortSignal.any([outer, AbortSignal.timeout(timeoutMs)]),
     });
   } catch (error) {
-    if (outer.aborted) throw new Stopped();
+    if (outer.aborted) throw new NotItsFault('stopped');
     throw new Passing(
       `the moderation endpoint does not answer: ${error instanceof Error ? error.name : 'error'}`,
       null,
@@ -199,10 +202,10 @@ async function askOnce(
     const seconds = Number(response.headers.get('retry-after'));
     if (response.status === 408 || response.status === 429 || response.status >= 500)
       throw new Passing(message, Number.isFinite(seconds) && seconds > 0 ? Math.min(10_000, seconds * 1_000) : null);
-    throw new Error(message);
+    throw REFUSALS.has(response.status) ? new NotItsFault(message) : new Error(message);
   }
   const parsed = Answer.safeParse(await response.json().catch(() => null));
-  if (outer.aborted) throw new Stopped();
+  if (outer.aborted) throw new NotItsFault('stopped');
   if (!parsed.success || parsed.data.results.length !== input.length)
     throw new Error('the moderation endpoint gave an answer that cannot be read');
   return parsed.data.results;

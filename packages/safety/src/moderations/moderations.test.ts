@@ -12,7 +12,7 @@ const server = createServer(async (request, response) => {
   for await (const chunk of request) chunks.push(chunk);
   const { input } = JSON.parse(Buffer.concat(chunks).toString());
   asked.push(input);
-  const body = answer(input, request, response);
+  const body = await answer(input, request, response);
   if (body !== undefined) response.setHeader('content-type', 'application/json').end(JSON.stringify(body));
 });
 beforeEach(async () => {
@@ -88,6 +88,12 @@ describe('moderations', () => {
   it.each([
     ['no JSON', (_: string[], __: IncomingMessage, response: ServerResponse) => void response.end('oops')],
     ['too few results', () => ({ results: [] })],
+    ['no scores of any category', () => ({ results: [{ category_scores: {} }] })],
+    ['categories of another kind', () => ({ results: [{ category_scores: { toxic: 0.1 } }] })],
+    [
+      'more results than texts',
+      () => ({ results: [{ category_scores: { hate: 0 } }, { category_scores: { hate: 0 } }] }),
+    ],
     ['scores that are none', () => ({ results: [{ category_scores: { hate: 7 } }] })],
     [
       'a redirect',
@@ -109,5 +115,80 @@ describe('moderations', () => {
     expect(asked).toHaveLength(3);
     answer = scores(() => ({}));
     await expect.poll(once, { timeout: 2_000 }).toEqual([[]]);
+  });
+
+  it('takes what the endpoint calls a hit for one, whatever the score', async () => {
+    answer = () => ({
+      results: [
+        { categories: { 'sexual/minors': true, hate: false }, category_scores: { 'sexual/minors': 0.05, hate: 0.2 } },
+      ],
+    });
+    expect(await inspect(['a'])).toMatchObject([
+      [
+        { category: 'hate', severity: 1, score: 0.2 },
+        { category: 'sexual_minors', severity: 4, score: 0.05 },
+      ],
+    ]);
+  });
+
+  it('asks about many texts in several requests, a few at once, and keeps their order', async () => {
+    let now = 0;
+    let most = 0;
+    answer = async (input, _, response) => {
+      most = Math.max(most, ++now);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      now--;
+      const body = scores((text) => (text.endsWith('7') ? { hate: 0.9 } : {}))(input);
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(body));
+    };
+    const texts = Array.from({ length: 500 }, (_, i) => `text ${i}`);
+    const found = await inspect(texts);
+    expect(found.map((one) => one.length)).toEqual(texts.map((text) => (text.endsWith('7') ? 1 : 0)));
+    expect(asked).toHaveLength(16);
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(8);
+  });
+
+  it('does not send what is empty', async () => {
+    answer = scores(() => ({ hate: 0.9 }));
+    expect(await inspect(['', 'a', ' \n'])).toMatchObject([[], [{ category: 'hate' }], []]);
+    expect(asked).toEqual([['a']]);
+  });
+
+  it('waits as long as it is told to', async () => {
+    let calls = 0;
+    answer = (input, _, response) => {
+      if (++calls === 1) return void response.writeHead(429, { 'retry-after': '1' }).end();
+      return scores(() => ({}))(input);
+    };
+    const before = performance.now();
+    await inspect(['a']);
+    expect(performance.now() - before).toBeGreaterThan(950);
+  });
+
+  it('stops when the item is stopped, waiting or asking, and does not hold it against the endpoint', async () => {
+    const filter = moderations({ url, pausesMs: [60_000], failures: 4 });
+    const stopped = async () => {
+      const stop = new AbortController();
+      setTimeout(() => stop.abort(), 100);
+      const before = performance.now();
+      await expect(filter.inspect([{ id: 'a', text: 'a' }], { ...context, signal: stop.signal })).rejects.toThrow();
+      expect(performance.now() - before).toBeLessThan(5_000);
+    };
+    answer = () => undefined;
+    for (let i = 0; i < 4; i++) await stopped();
+    answer = scores(() => ({}));
+    expect(await filter.inspect([{ id: 'a', text: 'a' }], context)).toEqual([[]]);
+    answer = (_, __, response) => void response.writeHead(503).end();
+    await stopped();
+  });
+
+  it('a text that is refused does not keep others from being asked about', async () => {
+    const filter = moderations({ url, pausesMs: [], failures: 2 });
+    const one = (text: string) => filter.inspect([{ id: 'a', text }], context);
+    answer = (_, __, response) => void response.writeHead(400).end();
+    for (let i = 0; i < 4; i++) await expect(one('odd')).rejects.toThrow(/status 400$/);
+    answer = scores(() => ({}));
+    expect(await one('fine')).toEqual([[]]);
   });
 });

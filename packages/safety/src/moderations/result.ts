@@ -7,7 +7,7 @@ export type { ModerationResult } from '@batchmill/contract';
 
 /**
  * Findings of one text in the shape of OpenAI's moderation endpoint, and as they are. A category is `true` from severity 2
- * on, and its score is at least what its severity stands for; `flagged` if anything was found from there on.
+ * on, and its score is the worst that was found; `flagged` if anything was found from there on, in a category of OpenAI's or not.
  */
 export function moderationResult(
   findings: readonly AttributedFinding[],
