@@ -1,7 +1,7 @@
 import type { BatchDeps } from '@batchmill/batch';
 import { invalid } from '@batchmill/contract';
 import { UPLOAD_LIMITS } from '@batchmill/files';
-import { BUILT_IN, localFilters, moderate, type Policies, type Policy } from '@batchmill/safety';
+import { BUILT_IN, type Policies } from '@batchmill/safety';
 import { createLogger, type Logger } from '@batchmill/telemetry';
 import type { Receiver } from '@batchmill/triggers';
 import { OpenAPIHono } from '@hono/zod-openapi';
@@ -27,6 +27,7 @@ import { securityHeaders } from './http/security-headers.ts';
 import { getModelRoute } from './models/get.ts';
 import { listModelsRoute } from './models/list.ts';
 import { createModerationRoute } from './moderations/create.ts';
+import { localModerator } from './moderations/local.ts';
 import { declareSecurity } from './openapi.ts';
 import { createTriggerRoute } from './triggers/create.ts';
 import { deleteTriggerRoute } from './triggers/delete.ts';
@@ -75,7 +76,7 @@ export function createApi(options: ApiOptions): Api {
     access: options.access ?? createAccess(bucket),
     limits: { ...LIMITS, ...options.limits },
     policies,
-    moderate: localModerate,
+    moderate: localModerator(),
     receiver: options.receiver ?? createReceiver(batch, policies, logger),
     models: options.models ?? [],
     checks: { bucket: () => bucket.check(), ...options.checks },
@@ -93,11 +94,6 @@ export function createApi(options: ApiOptions): Api {
   declareSecurity(api);
   for (const register of ROUTES) register(api, deps);
   return api;
-}
-
-/** The API answers by itself: no model, no other service. */
-function localModerate(policy: Policy, texts: readonly string[], signal: AbortSignal) {
-  return moderate(policy, localFilters(policy), texts, { tenant: '', batchId: '', customId: '', signal });
 }
 
 const ROUTES = [

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKey } from '@batchmill/keys';
 import { loadPolicies } from '@batchmill/safety';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from '../test-server.ts';
 
 let server: TestServer;
@@ -51,4 +51,65 @@ test('each account is judged by its own policy, and texts that are none are refu
   expect(await flagged(other)).toBe(false);
   await expect(server.client(key).moderations.create({ input: [] })).rejects.toMatchObject({ status: 400 });
   await expect(server.client('wrong').moderations.create({ input: 'x' })).rejects.toMatchObject({ status: 401 });
+});
+
+const post = async (body: string, headers: Record<string, string> = {}) => {
+  const response = await fetch(`${server.url}/v1/moderations`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: 'Bearer none', ...headers },
+    body,
+  });
+  const json: unknown = await response.json();
+  return { status: response.status, json };
+};
+
+describe('a service without keys', () => {
+  let open: TestServer;
+  beforeAll(async () => {
+    open = await startTestServer();
+  });
+  afterAll(() => open.stop());
+  const at = async (body: string, type = 'application/json') => {
+    const response = await fetch(`${open.url}/v1/moderations`, {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body,
+    });
+    const json: unknown = await response.json();
+    return { status: response.status, json };
+  };
+
+  test('text parts are judged as one text; the model asked for changes nothing', async () => {
+    const parts = ['Judge this.', 'An erotic story about a child.'].map((text) => ({ type: 'text', text }));
+    const { status, json } = await at(JSON.stringify({ input: parts, model: 'omni-moderation-latest' }));
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ model: expect.stringMatching(/^policy:/), results: [{ flagged: true }] });
+    expect(json).toHaveProperty('results.length', 1);
+  });
+
+  test.each<[string, string, number, object]>([
+    ['{}', 'application/json', 400, { param: 'input', code: 'missing_required_parameter' }],
+    ['{"input": []}', 'application/json', 400, { param: 'input' }],
+    ['{"input": 7}', 'application/json', 400, { param: 'input' }],
+    [
+      '{"input": [{"type": "image_url", "image_url": {"url": "https://x"}}]}',
+      'application/json',
+      400,
+      { code: 'invalid_value' },
+    ],
+    [JSON.stringify({ input: Array(1_001).fill('a') }), 'application/json', 400, { param: 'input' }],
+    ['{"input": ', 'application/json', 400, { code: 'invalid_json' }],
+    ['{"input": "a"}', 'text/plain', 415, { code: 'unsupported_media_type' }],
+    [JSON.stringify({ input: 'a'.repeat(2 ** 20) }), 'application/json', 413, { code: 'content_too_large' }],
+  ])('refused: %.70s', async (body, type, status, error) => {
+    expect(await at(body, type)).toMatchObject({ status, json: { error } });
+  });
+});
+
+test('neither the texts nor what was found in them is in the answer to anybody else', async () => {
+  expect(await post('{"input": "joe@example.com"}')).toMatchObject({ status: 401 });
+  const { key } = await createKey(server.bucket, { tenant: 'other', name: 'c' });
+  const { status, json } = await post('{"input": "Write to joe@example.com"}', { authorization: `Bearer ${key}` });
+  expect(status).toBe(200);
+  expect(JSON.stringify(json)).not.toContain('joe');
 });

@@ -8,6 +8,8 @@ let answer: (input: string[], request: IncomingMessage, response: ServerResponse
 let asked: string[][];
 let url: string;
 const server = createServer(async (request, response) => {
+  // A connection that is kept would be one that the test before has closed.
+  response.setHeader('connection', 'close');
   const chunks: Uint8Array[] = [];
   for await (const chunk of request) chunks.push(chunk);
   const { input } = JSON.parse(Buffer.concat(chunks).toString());
