@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isKey } from './keys.ts';
-import { idOfIndexKey, layout, type PartName, parseDue, parseKept, parsePart, parsePieces } from './layout.ts';
+import {
+  idOfIndexKey,
+  layout,
+  type PartName,
+  parseDue,
+  parseKept,
+  parsePart,
+  parsePieces,
+  parseQuarantined,
+} from './layout.ts';
 
 const hex = (length: number) =>
   fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length });
@@ -45,6 +54,25 @@ test('parts sort by shard, then by age', () => {
       const [first, second] = [a, b].map((name) => layout.batch.part('t', 'batch_x', name));
       const byHand = a.shard - b.shard || a.at - b.at;
       if (byHand !== 0 && first !== undefined && second !== undefined) expect(first < second).toBe(byHand < 0);
+    }),
+  );
+});
+
+test('the name of something in quarantine says what it was made from', () => {
+  const stamp = fc.record({
+    at: time,
+    writer: fc.stringMatching(/^[a-z0-9]{1,32}$/),
+    sequence: fc.integer({ min: 0, max: 999_999 }),
+  });
+  fc.assert(
+    fc.property(tenant, time, hex(20), fc.nat(99_999_999), stamp, (who, created, random, position, name) => {
+      const batch = idOf('batch_', created, random);
+      const key = layout.quarantine.item(who, batch, position, name);
+      expect(isKey(key)).toBe(true);
+      expect(parseQuarantined(key)).toEqual({ tenant: who, batch, position, ...name });
+      expect(key.startsWith(layout.quarantine.ofItem(who, batch, position))).toBe(true);
+      expect(key.startsWith(layout.quarantine.ofTenant(who))).toBe(true);
+      expect(parseQuarantined(layout.audit.part(who, '2026-11-25', name.at, name.writer, name.sequence))).toBeNull();
     }),
   );
 });

@@ -18,7 +18,7 @@
  * windows/<tenant>/<trigger-id>/<window-id>/…           events that become one batch: window.json, inbox/<n>.jsonl, closing, closed.json
  * index/windows/<unix seconds>/<tenant>/<trigger-id>/<window-id>  windows that are not closed, by when they must be
  * audit/<tenant>/<day>/<time>-<writer>-<n>.jsonl       what was masked or withheld, and why; never the content
- * quarantine/<tenant>/<batch-id>/<item>.age             what was withheld, encrypted to the operator's key
+ * quarantine/<tenant>/<batch-id>/<item>.<time>-<writer>-<n>.age  what was withheld, encrypted to the operator's key
  * policies/<sha-256>.json                               resolved content policies; batches name theirs
  * hooks/endpoints/<tenant>/<endpoint-id>/<revision>.json  webhook endpoints; the last revision counts
  * hooks/events/<tenant>/<event-id>.json                 what is told
@@ -153,12 +153,15 @@ export const layout = {
     ofTenant: (tenant: string) => `audit/${tenant}/`,
     /** `day`: `2026-11-25`; `at`: Unix milliseconds. */
     part: (tenant: string, day: string, at: number, writer: string, sequence: number) =>
-      `audit/${tenant}/${day}/${at.toString(16).padStart(12, '0')}-${writer}-${String(sequence).padStart(6, '0')}.jsonl`,
+      `audit/${tenant}/${day}/${stamp({ at, writer, sequence })}.jsonl`,
   },
   quarantine: {
     prefix: 'quarantine/',
     ofTenant: (tenant: string) => `quarantine/${tenant}/`,
-    item: (tenant: string, batch: string, position: number) => `quarantine/${tenant}/${batch}/${number(position)}.age`,
+    /** What was withheld of one item, one time that it was done. */
+    item: (tenant: string, batch: string, position: number, name: Stamp) =>
+      `quarantine/${tenant}/${batch}/${number(position)}.${stamp(name)}.age`,
+    ofItem: (tenant: string, batch: string, position: number) => `quarantine/${tenant}/${batch}/${number(position)}.`,
   },
   policy: (sha256: string) => `policies/${sha256}.json`,
   key: (sha256: string) => `keys/${sha256}.json`,
@@ -182,19 +185,25 @@ export function parseOpenWindow(key: string): (WindowPlace & { deadline: number 
   return { deadline: Number(m[1]), tenant: m[2] ?? '', trigger: m[3] ?? '', window: m[4] ?? '' };
 }
 
-/** Who wrote something of a shard, and when: objects of a shard sort by age, and no two are ever the same. */
-interface Written {
-  shard: number;
+/** Who wrote something, and when: names sort by age, and no two are ever the same. */
+export interface Stamp {
   /** Unix milliseconds. */
   at: number;
-  /** The worker's name for itself, 1 to 32 of `[a-z0-9]`: two workers that both got a shard never overwrite each other. */
+  /** The worker's name for itself, 1 to 32 of `[a-z0-9]`: two workers that do the same never overwrite each other. */
   writer: string;
   sequence: number;
 }
 
-const written = ({ shard, at, writer, sequence }: Written) =>
-  `${number(shard)}.${at.toString(16).padStart(12, '0')}-${writer}-${String(sequence).padStart(6, '0')}`;
-const WRITTEN = String.raw`(\d{8})\.([0-9a-f]{12})-([a-z0-9]{1,32})-(\d{6})`;
+/** The same of something of a shard. */
+interface Written extends Stamp {
+  shard: number;
+}
+
+const stamp = ({ at, writer, sequence }: Stamp) =>
+  `${at.toString(16).padStart(12, '0')}-${writer}-${String(sequence).padStart(6, '0')}`;
+const written = (name: Written) => `${number(name.shard)}.${stamp(name)}`;
+const STAMP = String.raw`([0-9a-f]{12})-([a-z0-9]{1,32})-(\d{6})`;
+const WRITTEN = String.raw`(\d{8})\.${STAMP}`;
 const readWritten = (m: RegExpExecArray): Written => ({
   shard: Number(m[1]),
   at: Number.parseInt(m[2] ?? '', 16),
@@ -236,6 +245,23 @@ export function parsePart(key: string): PartName | null {
 export function parsePieces(key: string): PiecesName | null {
   const m = PIECES.exec(key);
   return m === null ? null : { ...readWritten(m), units: Number(m[5]) };
+}
+
+const QUARANTINED = new RegExp(String.raw`^quarantine/([^/]+)/([^/]+)/(\d{8})\.${STAMP}\.age$`);
+
+/** Reads the key of something in quarantine back, or `null` if it is none. Inverse of `layout.quarantine.item`. */
+export function parseQuarantined(key: string): (Stamp & { tenant: string; batch: string; position: number }) | null {
+  const m = QUARANTINED.exec(key);
+  if (m === null) return null;
+  const [, tenant = '', batch = '', position, at = '', writer = '', sequence] = m;
+  return {
+    tenant,
+    batch,
+    position: Number(position),
+    at: Number.parseInt(at, 16),
+    writer,
+    sequence: Number(sequence),
+  };
 }
 
 /** The id at the end of an index key. */

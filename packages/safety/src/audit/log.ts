@@ -1,16 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import { type Bucket, layout } from '@batchmill/bucket';
-import { AuditRecord } from './record.ts';
+import { persist } from './persist.ts';
+import type { AuditRecord } from './record.ts';
 
-/** Records that come within so long are written as one object. */
-const GATHER_MS = 50;
+/** Items wait for it, so it is short. */
+const GATHER_MS = 200;
 /** Records of one object. */
 const MOST = 5_000;
 
-interface Waiting {
-  records: readonly AuditRecord[];
-  stored(): void;
-  failed(error: unknown): void;
+export interface AuditLogOptions {
+  /** Records that come within so long are written as one object, in milliseconds. Default: 200. */
+  gatherMs?: number;
+  /** Between tries while the bucket is away, in milliseconds. Default: about 45 s in all. */
+  pausesMs?: readonly number[];
+}
+
+/** An object that is being gathered. */
+interface Gathering {
+  lines: string[];
+  timer: NodeJS.Timeout;
+  stored: PromiseWithResolvers<void>;
 }
 
 /**
@@ -20,91 +29,52 @@ interface Waiting {
  */
 export class AuditLog {
   readonly #bucket: Bucket;
+  readonly #options: AuditLogOptions;
   readonly #writer = randomBytes(6).toString('hex');
-  #waiting: Waiting[] = [];
-  #timer: NodeJS.Timeout | null = null;
+  /** By `<tenant>/<day>`. Each is stored, and fails, for itself. */
+  readonly #gathering = new Map<string, Gathering>();
   #sequence = 0;
 
-  constructor(bucket: Bucket) {
+  constructor(bucket: Bucket, options: AuditLogOptions = {}) {
     this.#bucket = bucket;
+    this.#options = options;
   }
 
   /** @throws BucketUnavailableError: then the item must not be delivered yet. */
-  write(records: readonly AuditRecord[]): Promise<void> {
-    if (records.length === 0) return Promise.resolve();
-    return new Promise((stored, failed) => {
-      this.#waiting.push({ records, stored, failed });
-      this.#timer ??= setTimeout(() => void this.#flush(), GATHER_MS);
-    });
+  async write(records: readonly AuditRecord[]): Promise<void> {
+    const objects = new Set<Gathering>();
+    for (const record of records) {
+      const place = `${record.tenant}/${record.at.slice(0, 10)}`;
+      const object = this.#gathering.get(place) ?? this.#begin(place);
+      object.lines.push(`${JSON.stringify(record)}\n`);
+      objects.add(object);
+      if (object.lines.length === MOST) void this.#end(place, object);
+    }
+    await Promise.all([...objects].map(({ stored }) => stored.promise));
   }
 
-  async #flush(): Promise<void> {
-    this.#timer = null;
-    const waiting = this.#waiting;
-    this.#waiting = [];
+  #begin(place: string): Gathering {
+    const object: Gathering = {
+      lines: [],
+      timer: setTimeout(() => void this.#end(place, object), this.#options.gatherMs ?? GATHER_MS),
+      stored: Promise.withResolvers(),
+    };
+    this.#gathering.set(place, object);
+    return object;
+  }
+
+  async #end(place: string, { lines, timer, stored }: Gathering): Promise<void> {
+    clearTimeout(timer);
+    this.#gathering.delete(place);
+    const [tenant = '', day = ''] = place.split('/');
+    const key = layout.audit.part(tenant, day, Date.now(), this.#writer, this.#sequence++);
     try {
-      const all = waiting.flatMap(({ records }) => records);
-      for (const [place, records] of Map.groupBy(all, ({ tenant, at }) => `${tenant}/${at.slice(0, 10)}`)) {
-        const [tenant = '', day = ''] = place.split('/');
-        for (let from = 0; from < records.length; from += MOST) {
-          const part = records.slice(from, from + MOST).map((record) => `${JSON.stringify(record)}\n`);
-          await this.#bucket.put(
-            layout.audit.part(tenant, day, Date.now(), this.#writer, this.#sequence++),
-            part.join(''),
-          );
-        }
-      }
-      for (const { stored } of waiting) stored();
+      // `create`, because nothing in the log is ever replaced. The name is no one else's: what is there already is this object,
+      // stored by a try that seemed to fail.
+      await persist(() => this.#bucket.create(key, lines.join('')), this.#options.pausesMs);
+      stored.resolve();
     } catch (error) {
-      for (const { failed } of waiting) failed(error);
+      stored.reject(error);
     }
   }
-}
-
-export interface AuditQuery {
-  tenant?: string;
-  /** First and last day, `2026-11-25`. */
-  from?: string;
-  to?: string;
-  batchId?: string;
-}
-
-/**
- * The audit log, by tenant and in the order of time. Repeats, which a crash can leave, are given once: the last one of each
- * finding of an item.
- */
-export async function* readAudit(bucket: Bucket, query: AuditQuery = {}): AsyncGenerator<AuditRecord> {
-  const { from = '', to = '9999-12-31', batchId } = query;
-  const prefix = query.tenant === undefined ? layout.audit.prefix : layout.audit.ofTenant(query.tenant);
-  let day = '';
-  let records = new Map<string, AuditRecord>();
-  for await (const { key } of bucket.list(prefix)) {
-    const [, tenant, date = ''] = key.split('/');
-    if (date < from || date > to) continue;
-    if (`${tenant}/${date}` !== day) {
-      yield* records.values();
-      records = new Map();
-      day = `${tenant}/${date}`;
-    }
-    const bytes = await bucket.get(key);
-    if (bytes === null) continue;
-    for (const line of Buffer.from(bytes).toString('utf8').trimEnd().split('\n')) {
-      const record = AuditRecord.parse(JSON.parse(line));
-      if (batchId !== undefined && record.batch_id !== batchId) continue;
-      const { batch_id, position, segment, filter, category, label, action } = record;
-      records.set(JSON.stringify([batch_id, position, segment, filter, category, label, action]), record);
-    }
-  }
-  yield* records.values();
-}
-
-/** Deletes the days before one, `2026-11-25`. Nothing does so by itself: how long it is kept is the operator's law. */
-export async function pruneAudit(bucket: Bucket, before: string): Promise<number> {
-  let deleted = 0;
-  for await (const { key } of bucket.list(layout.audit.prefix)) {
-    if ((key.split('/')[2] ?? '') >= before) continue;
-    await bucket.delete(key);
-    deleted++;
-  }
-  return deleted;
 }

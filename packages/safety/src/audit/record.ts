@@ -22,9 +22,12 @@ export const AuditRecord = z.strictObject({
   severity: z.number(),
   score: z.number(),
   label: z.string(),
-  /** How many places. */
+  /** How many places; 0: the text as a whole. */
   places: z.number().int(),
-  /** Of the whole segment as the model wrote it: `sha256:…`, or `hmac-sha256:…` with the operator's key. `null`: it could not be judged. */
+  /**
+   * Hash of the whole segment: `hmac-sha256:…` of what the model wrote, with the operator's key. Without one, `sha256:…` of it if it
+   * was withheld, and `delivered-sha256:…` of what was left if it was masked. `null`: it could not be judged.
+   */
   content: z.string().nullable(),
 });
 export type AuditRecord = z.infer<typeof AuditRecord>;
@@ -32,14 +35,20 @@ export type AuditRecord = z.infer<typeof AuditRecord>;
 /** Who and under which policy, the same for all records of an item. */
 export type AuditScope = Pick<AuditRecord, 'tenant' | 'batch_id' | 'position' | 'custom_id' | 'policy'>;
 
-/** With a key nobody can find out what a short text was by hashing guesses. */
+/**
+ * `sha256:…` in hexadecimal of the text as UTF-8, or `hmac-sha256:…` (RFC 2104): with a key nobody can find out what a short text
+ * was by hashing guesses.
+ */
 export function contentHash(text: string, key: string | null): string {
   return key === null
     ? `sha256:${createHash('sha256').update(text).digest('hex')}`
     : `hmac-sha256:${createHmac('sha256', key).update(text).digest('hex')}`;
 }
 
-/** The records of a judged answer: one for each finding that changed something. */
+/**
+ * The records of a judged answer: one for each thing that was masked or withheld because of one kind of finding, however many there
+ * are of it.
+ */
 export function auditRecords(
   scope: AuditScope,
   segments: readonly Segment[],
@@ -47,28 +56,40 @@ export function auditRecords(
   key: string | null,
 ): AuditRecord[] {
   const at = new Date().toISOString();
-  return judged.flatMap((segment, i) =>
-    segment.findings.flatMap(({ action, filter, version, category, severity, score, label, spans }): AuditRecord[] =>
-      action === 'annotate'
-        ? []
-        : [
-            {
-              at,
-              ...scope,
-              segment: segment.id,
-              action,
-              filter,
-              version,
-              category,
-              severity,
-              score,
-              label,
-              places: spans.length,
-              content: contentHash(segments[i]?.text ?? '', key),
-            },
-          ],
-    ),
-  );
+  return judged.flatMap((segment, i): AuditRecord[] => {
+    const records = new Map<string, AuditRecord>();
+    let content: string | null = null;
+    for (const { action, filter, version, category, severity, score, label, spans } of segment.findings) {
+      if (action === 'annotate') continue;
+      content ??= hashOf(segments[i]?.text ?? '', segment, key);
+      const id = JSON.stringify([action, filter, version, category, severity, label]);
+      const before = records.get(id);
+      records.set(id, {
+        at,
+        ...scope,
+        segment: segment.id,
+        action,
+        filter,
+        version,
+        category,
+        severity,
+        score: Math.max(score, before?.score ?? 0),
+        label,
+        places: spans.length + (before?.places ?? 0),
+        content,
+      });
+    }
+    return [...records.values()];
+  });
+}
+
+/**
+ * Where only a few words were masked, everybody who has the answer could put guesses in their place (a phone number is ten digits)
+ * and see which one has the hash. So without a key it is that of the text as it was delivered, which finds the answer again and
+ * gives nothing away.
+ */
+function hashOf(original: string, { blocked, text }: JudgedSegment, key: string | null): string {
+  return key === null && !blocked ? `delivered-${contentHash(text, null)}` : contentHash(original, key);
 }
 
 /** The record of an answer that could not be judged and so was withheld. */
