@@ -16,7 +16,10 @@ import { fileURLToPath } from 'node:url';
 export const LAYERS: readonly Layer[] = [
   { packages: ['contract'], siblings: false },
   { packages: ['bucket', 'queue', 'config', 'telemetry', 'guard'], siblings: false },
-  { packages: ['files', 'keys', 'batch', 'media', 'engine', 'safety', 'tasks', 'webhooks'], siblings: true },
+  {
+    packages: ['files', 'keys', 'batch', 'media', 'engine', 'safety', 'tasks', 'webhooks', 'triggers'],
+    siblings: true,
+  },
   { packages: ['api', 'worker'], siblings: false },
   { packages: ['cli'], siblings: false },
 ];

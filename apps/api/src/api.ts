@@ -1,9 +1,11 @@
 import type { BatchDeps } from '@batchmill/batch';
 import { invalid } from '@batchmill/contract';
 import { UPLOAD_LIMITS } from '@batchmill/files';
+import { createGuard, type Guard } from '@batchmill/guard';
 import { BUILT_IN, type Policies } from '@batchmill/safety';
 import { createLogger, type Logger } from '@batchmill/telemetry';
 import type { Receiver } from '@batchmill/triggers';
+import { createSender, type EmitDeps } from '@batchmill/webhooks';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { cancelBatchRoute } from './batches/cancel.ts';
 import { createBatchRoute } from './batches/create.ts';
@@ -41,6 +43,15 @@ import { addPartRoute } from './uploads/add-part.ts';
 import { cancelUploadRoute } from './uploads/cancel.ts';
 import { completeUploadRoute } from './uploads/complete.ts';
 import { createUploadRoute } from './uploads/create.ts';
+import { createWebhookEndpointRoute } from './webhook-endpoints/create.ts';
+import { deleteWebhookEndpointRoute } from './webhook-endpoints/delete.ts';
+import { listWebhookDeliveriesRoute } from './webhook-endpoints/deliveries.ts';
+import { getWebhookEndpointRoute } from './webhook-endpoints/get.ts';
+import { listWebhookEndpointsRoute } from './webhook-endpoints/list.ts';
+import { redeliverWebhookRoute } from './webhook-endpoints/redeliver.ts';
+import { rotateWebhookSecretRoute } from './webhook-endpoints/rotate-secret.ts';
+import { testWebhookEndpointRoute } from './webhook-endpoints/test-endpoint.ts';
+import { updateWebhookEndpointRoute } from './webhook-endpoints/update.ts';
 
 /** 512 MB a file and 1 MB a JSON body; uploads as OpenAI has them. */
 export const LIMITS: Limits = { fileBytes: 512 * 2 ** 20, jsonBytes: 2 ** 20, upload: UPLOAD_LIMITS };
@@ -59,6 +70,8 @@ export interface ApiOptions {
   checks?: Readonly<Record<string, () => Promise<void>>>;
   /** Default: by the API keys in the bucket. */
   access?: Access;
+  /** Where webhooks may go, and how a delivery is asked for. Default: public addresses; found by the sweep. */
+  webhooks?: { guard: Guard; trigger: EmitDeps['trigger'] };
   /** Takes the events of triggers; whoever makes it closes it. Default: one that is never closed. */
   receiver?: Receiver;
 }
@@ -69,6 +82,7 @@ export function createApi(options: ApiOptions): Api {
   const logger = options.logger ?? createLogger('api');
   const policies = options.policies ?? BUILT_IN;
   const batch = { ...options.batch, trigger: boundedTrigger(options.batch.trigger, logger) };
+  const guard = options.webhooks?.guard ?? createGuard({});
   const deps: Deps = {
     bucket,
     batch,
@@ -77,6 +91,7 @@ export function createApi(options: ApiOptions): Api {
     limits: { ...LIMITS, ...options.limits },
     policies,
     moderate: localModerator(),
+    webhooks: { bucket, guard, sender: createSender(guard), trigger: options.webhooks?.trigger ?? (async () => {}) },
     receiver: options.receiver ?? createReceiver(batch, policies, logger),
     models: options.models ?? [],
     checks: { bucket: () => bucket.check(), ...options.checks },
@@ -118,6 +133,15 @@ const ROUTES = [
   deleteTriggerRoute,
   tryTriggerRoute,
   postEventsRoute,
+  createWebhookEndpointRoute,
+  listWebhookEndpointsRoute,
+  getWebhookEndpointRoute,
+  updateWebhookEndpointRoute,
+  rotateWebhookSecretRoute,
+  deleteWebhookEndpointRoute,
+  testWebhookEndpointRoute,
+  listWebhookDeliveriesRoute,
+  redeliverWebhookRoute,
   listModelsRoute,
   getModelRoute,
   healthzRoute,

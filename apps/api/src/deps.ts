@@ -2,9 +2,11 @@ import type { BatchDeps } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
 import type { ModerationResult } from '@batchmill/contract';
 import type { UploadLimits } from '@batchmill/files';
+import type { Guard } from '@batchmill/guard';
 import type { Policies, Policy } from '@batchmill/safety';
 import type { Logger } from '@batchmill/telemetry';
 import type { Receiver } from '@batchmill/triggers';
+import type { EmitDeps, Sender } from '@batchmill/webhooks';
 import type { HttpBindings } from '@hono/node-server';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Access } from './http/access.ts';
@@ -30,12 +32,19 @@ export interface Deps {
   policies: Policies;
   /** Judges texts by a policy's filters that compute by themselves. */
   moderate(policy: Policy, texts: readonly string[], signal: AbortSignal): Promise<ModerationResult[]>;
+  /** Judges URLs of webhooks, and posts to them for tests. */
+  webhooks: WebhookDeps;
   /** Takes the events of triggers. */
   receiver: Receiver;
   /** Names of the models that are served, for `GET /v1/models`. */
   models: readonly string[];
   /** What `/readyz` asks, by name. A check that throws says in its message what is wrong. */
   checks: Readonly<Record<string, () => Promise<void>>>;
+}
+
+export interface WebhookDeps extends EmitDeps {
+  guard: Guard;
+  sender: Sender;
 }
 
 export interface Env {

@@ -1,5 +1,6 @@
 import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
 import { ConfigError, loadConfig } from '@batchmill/config';
+import { createGuard } from '@batchmill/guard';
 import { openQueues, QueueUnavailableError } from '@batchmill/queue';
 import { loadPolicies, PolicyError } from '@batchmill/safety';
 import { createLogger } from '@batchmill/telemetry';
@@ -28,6 +29,10 @@ async function main(): Promise<void> {
     },
     limits: { fileBytes: config.limits.fileBytes },
     policies,
+    webhooks: {
+      guard: createGuard({ allow: config.fetch.allow, allowHttp: config.fetch.http }),
+      trigger: (job) => queues.triggerDeliver(job),
+    },
     models: [config.model.name],
     checks: { queue: () => queues.check() },
     logger: log,

@@ -56,6 +56,7 @@ export function openApiDocument(api: Api) {
       { name: 'Uploads', description: 'Files of up to 8 GB, sent in parts' },
       { name: 'Batches' },
       { name: 'Triggers', description: 'URLs whose events become items of batches' },
+      { name: 'Webhooks', description: 'Where the news of batches goes' },
       { name: 'Moderations' },
       { name: 'Models' },
       { name: 'Service' },

@@ -4,6 +4,7 @@ import { type ApiServer, serve } from '@batchmill/api';
 import type { BatchDeps } from '@batchmill/batch';
 import { type Bucket, openBucket } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
+import { createGuard } from '@batchmill/guard';
 import { openQueues, type Queues, startEmbeddedPostgres } from '@batchmill/queue';
 import { loadPolicies, type Policies } from '@batchmill/safety';
 import type { Logger } from '@batchmill/telemetry';
@@ -88,6 +89,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         host: config.host,
         port: config.port,
         policies,
+        webhooks: {
+          guard: createGuard({ allow: config.fetch.allow, allowHttp: config.fetch.http }),
+          trigger: (job) => queues.triggerDeliver(job),
+        },
         models: [config.model.name],
         limits: { fileBytes: config.limits.fileBytes },
         checks: { queue: () => queues.check(), engine: async () => worker.infer?.engine.health() },

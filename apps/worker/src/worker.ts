@@ -44,6 +44,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         limits: { items: config.limits.batchItems, lineBytes: config.limits.lineBytes },
         sweepIntervalMs: config.worker.sweepIntervalMs,
         lockMs: config.worker.lockMs,
+        fetch: config.fetch,
       })
     : null;
   try {

@@ -1,6 +1,7 @@
 import { createBatch } from '@batchmill/batch';
 import { BatchCreate, BatchObject } from '@batchmill/contract';
 import { storePolicy } from '@batchmill/safety';
+import { createBatchEndpoint } from '@batchmill/webhooks';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
@@ -10,7 +11,7 @@ const Headers = z.object({
   'x-content-policy': z.string().max(63).optional().describe('Name of a content policy of this installation.'),
 });
 
-export function createBatchRoute(api: Api, { batch, bucket, limits, policies }: Deps): void {
+export function createBatchRoute(api: Api, { batch, bucket, limits, policies, webhooks }: Deps): void {
   const route = createRoute({
     method: 'post',
     path: '/v1/batches',
@@ -33,6 +34,13 @@ export function createBatchRoute(api: Api, { batch, bucket, limits, policies }: 
     );
     // Before the batch that names it.
     const hash = await storePolicy(bucket, policy);
-    return c.json(await createBatch(batch, c.get('tenant'), request, hash), 200);
+    const tenant = c.get('tenant');
+    const endpoint =
+      request.webhook === undefined ? null : await createBatchEndpoint(bucket, webhooks.guard, tenant, request.webhook);
+    const webhook = endpoint === null ? null : { endpoint_id: endpoint.id, url: endpoint.url };
+    const made = await createBatch(batch, tenant, request, hash, webhook);
+    // The one time that a secret that was made up is shown.
+    const secret = endpoint?.secret === undefined ? {} : { secret: endpoint.secret };
+    return c.json(made.webhook === undefined ? made : { ...made, webhook: { ...made.webhook, ...secret } }, 200);
   });
 }

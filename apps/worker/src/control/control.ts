@@ -1,8 +1,10 @@
 import { type PlanLimits, reconcile, sweep } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
-import type { Queues } from '@batchmill/queue';
+import { createGuard } from '@batchmill/guard';
+import type { DeliverJob, Queues } from '@batchmill/queue';
 import type { Logger } from '@batchmill/telemetry';
 import { sweepWindows } from '@batchmill/triggers';
+import { createSender, deliverLane, Places, sweepHooks, tellEnded, tellRunning } from '@batchmill/webhooks';
 
 export interface ControlOptions {
   bucket: Bucket;
@@ -10,8 +12,16 @@ export interface ControlOptions {
   limits: PlanLimits;
   sweepIntervalMs: number;
   lockMs: number;
+  /** Which addresses webhooks may go to, beside the public ones. */
+  fetch: { allow: readonly string[]; http: boolean };
+  /** Pauses between attempts of a webhook, in milliseconds; for tests. */
+  webhookSchedule?: readonly number[];
   log: Logger;
 }
+
+/** Webhooks on their way at a time, and of those to one endpoint: a slow receiver holds up none but its own. */
+const DELIVERIES = 64;
+const PLACES_PER_ENDPOINT = 4;
 
 /** Batches looked at side by side by one control worker. */
 const CONCURRENCY = 4;
@@ -23,11 +33,34 @@ const CONCURRENCY = 4;
 export async function startControl(options: ControlOptions): Promise<{ close(): Promise<void> }> {
   const { bucket, queues, limits, log, lockMs } = options;
   const onError = (error: Error) => log.warn({ err: error }, 'queue');
+  const sender = createSender(createGuard({ allow: options.fetch.allow, allowHttp: options.fetch.http }));
+  const hooks = {
+    bucket,
+    trigger: (job: DeliverJob) => queues.triggerDeliver(job),
+    sender,
+    places: new Places(PLACES_PER_ENDPOINT),
+    ...(options.webhookSchedule === undefined ? {} : { schedule: options.webhookSchedule }),
+  };
+  const deliveries = queues.consumeDeliver((job) => deliverLane(hooks, job), {
+    concurrency: DELIVERIES,
+    lockMs,
+    onError,
+  });
   const reconciles = queues.consumeReconcile(
     async ({ tenant, batchId }) => {
       const start = performance.now();
       try {
-        const step = await reconcile({ bucket, queues, limits }, tenant, batchId);
+        const step = await reconcile(
+          {
+            bucket,
+            queues,
+            limits,
+            onRunning: (batch) => tellRunning(hooks, batch),
+            onEnded: (batch) => tellEnded(hooks, batch),
+          },
+          tenant,
+          batchId,
+        );
         log.debug({ batch: batchId, step, ms: Math.round(performance.now() - start) }, 'reconciled');
         if (step === 'ended' || step === 'failed') log.info({ batch: batchId, step }, 'batch ended');
       } catch (error) {
@@ -42,7 +75,8 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
       const { open } = await sweep(bucket, queues);
       const trigger = (tenant: string, batchId: string) => queues.triggerReconcile({ tenant, batchId });
       const { closed } = await sweepWindows({ bucket, trigger });
-      log.debug({ open, closed }, 'swept');
+      const { lanes } = await sweepHooks(hooks);
+      log.debug({ open, closed, lanes }, 'swept');
     },
     { lockMs, onError },
   );
@@ -56,7 +90,8 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
   return {
     close: async () => {
       clearInterval(timer);
-      await Promise.all([reconciles.close(), sweeps.close()]);
+      await Promise.all([reconciles.close(), sweeps.close(), deliveries.close()]);
+      await sender.close();
     },
   };
 }

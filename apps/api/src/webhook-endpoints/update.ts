@@ -1,0 +1,37 @@
+import { WebhookEndpointObject, WebhookEndpointUpdate } from '@batchmill/contract';
+import { updateEndpoint } from '@batchmill/webhooks';
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Api, Deps } from '../deps.ts';
+import { jsonLimit } from '../http/json-limit.ts';
+import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { noEndpoint } from './errors.ts';
+
+export function updateWebhookEndpointRoute(api: Api, { bucket, limits, webhooks }: Deps): void {
+  const route = createRoute({
+    method: 'post',
+    path: '/v1/webhook_endpoints/{endpoint_id}',
+    operationId: 'updateWebhookEndpoint',
+    tags: ['Webhooks'],
+    summary: 'Change an endpoint',
+    description: 'What is left out stays. `disabled: false` switches it on again; what happened meanwhile is not sent.',
+    middleware: jsonLimit(limits.jsonBytes),
+    request: {
+      params: z.object({ endpoint_id: z.string() }),
+      body: { required: true, content: { 'application/json': { schema: WebhookEndpointUpdate } } },
+    },
+    responses: {
+      200: json('The endpoint', WebhookEndpointObject),
+      ...ANY_ERROR,
+      400: ERROR[400],
+      404: ERROR[404],
+      413: ERROR[413],
+      415: ERROR[415],
+    },
+  });
+  api.openapi(route, async (c) => {
+    const id = c.req.valid('param').endpoint_id;
+    const endpoint = await updateEndpoint(bucket, webhooks.guard, c.get('tenant'), id, c.req.valid('json'));
+    if (endpoint === null) throw noEndpoint(id);
+    return c.json(endpoint, 200);
+  });
+}
