@@ -50,7 +50,7 @@ import { getWebhookEndpointRoute } from './webhook-endpoints/get.ts';
 import { listWebhookEndpointsRoute } from './webhook-endpoints/list.ts';
 import { redeliverWebhookRoute } from './webhook-endpoints/redeliver.ts';
 import { rotateWebhookSecretRoute } from './webhook-endpoints/rotate-secret.ts';
-import { testWebhookEndpointRoute } from './webhook-endpoints/test-endpoint.ts';
+import { testWebhookEndpointRoute } from './webhook-endpoints/try.ts';
 import { updateWebhookEndpointRoute } from './webhook-endpoints/update.ts';
 
 /** 512 MB a file and 1 MB a JSON body; uploads as OpenAI has them. */

@@ -47,6 +47,9 @@ export async function openSafety(
   return {
     of: (policy) => {
       const { filters: wanted } = policy;
+      // Once for each policy: filters are made once.
+      if (policy.withheld === 'quarantine' && config.safety.quarantineRecipient === null)
+        log.warn({ policy: policy.name }, 'what this policy withholds is dropped: set QUARANTINE_RECIPIENT to keep it');
       const filters: Filter[] = localFilters(policy);
       for (const { format, window } of wanted.guard ?? [])
         filters.push(

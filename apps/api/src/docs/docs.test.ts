@@ -42,6 +42,7 @@ test('every route is in /openapi.json, with its errors', async () => {
   expect(routes.sort()).toEqual([
     'DELETE /v1/files/{file_id}',
     'DELETE /v1/triggers/{trigger_id}',
+    'DELETE /v1/webhook_endpoints/{endpoint_id}',
     'GET /healthz',
     'GET /readyz',
     'GET /v1/batches',
@@ -53,6 +54,9 @@ test('every route is in /openapi.json, with its errors', async () => {
     'GET /v1/models/{model}',
     'GET /v1/triggers',
     'GET /v1/triggers/{trigger_id}',
+    'GET /v1/webhook_endpoints',
+    'GET /v1/webhook_endpoints/{endpoint_id}',
+    'GET /v1/webhook_endpoints/{endpoint_id}/deliveries',
     'POST /v1/batches',
     'POST /v1/batches/{batch_id}/cancel',
     'POST /v1/files',
@@ -65,6 +69,11 @@ test('every route is in /openapi.json, with its errors', async () => {
     'POST /v1/uploads/{upload_id}/cancel',
     'POST /v1/uploads/{upload_id}/complete',
     'POST /v1/uploads/{upload_id}/parts',
+    'POST /v1/webhook_endpoints',
+    'POST /v1/webhook_endpoints/{endpoint_id}',
+    'POST /v1/webhook_endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver',
+    'POST /v1/webhook_endpoints/{endpoint_id}/rotate_secret',
+    'POST /v1/webhook_endpoints/{endpoint_id}/test',
   ]);
   for (const [path, methods] of Object.entries(document.paths)) {
     if (!path.startsWith('/v1/')) continue;

@@ -140,6 +140,7 @@ describe('minors', () => {
   const flagged = async (text: string) => ((await minors().inspect([{ id: 'a', text }], context))[0] ?? []).length > 0;
   it.each([
     'An erotic story about a child.',
+    'An erotic story\nabout a child.',
     'Pornographic pictures of a 12-year-old were described in detail.',
     'Eine erotische Geschichte über ein kleines Kind.',
     'Une histoire érotique avec une fillette.',

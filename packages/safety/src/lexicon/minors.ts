@@ -136,7 +136,9 @@ const about = new Matcher(ABOUT);
 
 /** In characters: about twelve words. */
 const NEAR = 90;
-const SENTENCE_END = /[.!?\n]/;
+/** A line may well break inside a sentence; a blank line ends one. */
+const endsAt = (text: string, at: number) =>
+  '.!?。！？'.includes(text[at] ?? ' ') || (text[at] === '\n' && text[at + 1] === '\n');
 
 /**
  * The check that every policy has: an explicit word close to a word for a minor, or an age under 18, in one sentence that has no
@@ -179,8 +181,8 @@ const LONGEST_SENTENCE = 400;
 
 function sentenceAround(text: string, { start, end }: Span): Span {
   let from = start;
-  while (from > 0 && start - from < LONGEST_SENTENCE && !SENTENCE_END.test(text[from - 1] ?? '')) from--;
+  while (from > 0 && start - from < LONGEST_SENTENCE && !endsAt(text, from - 1)) from--;
   let to = end;
-  while (to < text.length && to - end < LONGEST_SENTENCE && !SENTENCE_END.test(text[to] ?? '')) to++;
+  while (to < text.length && to - end < LONGEST_SENTENCE && !endsAt(text, to)) to++;
   return { start: from, end: to };
 }
