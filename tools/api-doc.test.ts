@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 const doc = read('docs/api.md');
-const sources = globSync(['apps/{api,worker}/**/*.ts', 'packages/{batch,contract,files,keys,media,tasks}/**/*.ts'], {
+const sources = globSync(['apps/{api,worker}/**/*.ts', 'packages/{batch,contract,files,guard,keys,media,safety,tasks,triggers,webhooks}/**/*.ts'], {
   cwd: ROOT,
 }).filter((path) => !/node_modules|\.test\.ts$|\/test-[^/]*$|conformance/.test(path));
 

@@ -22,9 +22,10 @@ const SECRET_KEY = 'batchmill-test-secret';
 /**
  * Starts a real S3 server with an empty bucket on free loopback ports: SeaweedFS, which settles racing
  * `If-None-Match: *` writes (20 racing writers, 50 times: one winner each time) and lists in byte order.
+ * With `notify` it posts its events there.
  * The first call on a machine builds it, which takes minutes: give the hook that calls this 20 minutes.
  */
-export async function startS3(): Promise<S3Server> {
+export async function startS3(options: { notify?: { url: string; token: string } } = {}): Promise<S3Server> {
   const program = await weedProgram();
   return startNew(async () => {
     const [s3 = 0, s3Grpc, filer, filerGrpc, volume, volumeGrpc, master, masterGrpc] = await freePorts(8);
@@ -63,7 +64,7 @@ export async function startS3(): Promise<S3Server> {
         '-s3.autoCreateBucket=false',
         '-s3.port.iceberg=0',
         '-s3.port.lance=0',
-        `-s3.config=${configIn(folder)}`,
+        `-s3.config=${configIn(folder, options.notify)}`,
         `-s3.localSocket=${join(folder, 's3.sock')}`,
       ],
       () => takesWrites(client),
@@ -78,11 +79,17 @@ export async function startS3(): Promise<S3Server> {
 }
 
 /** Access keys, in the form that SeaweedFS's `-s3.config` takes. */
-function configIn(folder: string): string {
+function configIn(folder: string, notify?: { url: string; token: string }): string {
   const path = join(folder, 's3.json');
   const credentials = [{ accessKey: ACCESS_KEY, secretKey: SECRET_KEY }];
   const identities = [{ name: 'test', credentials, actions: ['Admin', 'Read', 'Write', 'List', 'Tagging'] }];
   writeFileSync(path, JSON.stringify({ identities }));
+  // Read from the folder it runs in.
+  if (notify !== undefined)
+    writeFileSync(
+      join(folder, 'notification.toml'),
+      `[notification.webhook]\nenabled = true\nendpoint = "${notify.url}"\nbearer_token = "${notify.token}"\n`,
+    );
   return path;
 }
 

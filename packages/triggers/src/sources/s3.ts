@@ -52,6 +52,31 @@ const R2 = z.object({
   eventTime: z.string().optional(),
 });
 
+/**
+ * What SeaweedFS's filer posts (`notification.webhook`): every file is an event, buckets are folders.
+ * https://github.com/seaweedfs/seaweedfs/wiki/Filer-Notification-Webhook
+ */
+const Seaweed = z.object({
+  key: z.string(),
+  event_type: z.string(),
+  message: z.object({
+    new_entry: z
+      .object({
+        is_directory: z.boolean().optional(),
+        attributes: z
+          .object({
+            file_size: z.number().optional(),
+            /** Unix seconds. */
+            mtime: z.number().optional(),
+            mime: z.string().optional(),
+            md5: z.string().optional(),
+          })
+          .optional(),
+      })
+      .nullish(),
+  }),
+});
+
 /** MinIO tests a webhook with a body that is empty, AWS with `s3:TestEvent`: both are no event. */
 const Test = z.object({ Event: z.literal('s3:TestEvent') });
 
@@ -104,7 +129,9 @@ export function s3Events(body: unknown): VerifiedEvent[] {
       },
     ];
   }
-  throw notReadable('it is not an S3 notification, an EventBridge event of S3, or an R2 notification');
+  const seaweed = Seaweed.safeParse(body);
+  if (seaweed.success) return ofSeaweed(seaweed.data, body);
+  throw notReadable('it is not an S3 notification, an EventBridge event of S3, or one of R2 or SeaweedFS');
 }
 
 type Record = z.infer<typeof Notification>['Records'][number];
@@ -124,6 +151,23 @@ function ofRecord({ eventName, s3: { bucket, object } }: Record, data: unknown):
     },
     data,
   };
+}
+
+function ofSeaweed({ key: path, event_type: type, message }: z.infer<typeof Seaweed>, data: unknown): VerifiedEvent[] {
+  const { new_entry: entry } = message;
+  const [, bucket, key] = /^\/buckets\/([^./][^/]*)\/(.+)$/.exec(path) ?? [];
+  // Folders, what lies outside of buckets, parts of uploads, and what is gone are no objects.
+  if (bucket === undefined || key === undefined || entry == null) return [];
+  if (entry.is_directory === true || key.startsWith('.uploads/')) return [];
+  const { file_size: size, mtime, mime, md5 } = entry.attributes ?? {};
+  return [
+    {
+      key: keyOf(bucket, key, [mtime, size, md5].filter((part) => part !== undefined).join('.')),
+      type,
+      object: { bucket, key, size: size ?? null, etag: md5 ?? null, contentType: mime ?? null },
+      data,
+    },
+  ];
 }
 
 function decoded(key: string): string {

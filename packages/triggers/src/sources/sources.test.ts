@@ -72,6 +72,23 @@ describe('S3 notifications', () => {
     expect(r2).toMatchObject({ type: 'PutObject', object: { bucket: 'b', key: 'k' } });
   });
 
+  it('of SeaweedFS are read as its filer posts them', async () => {
+    const seaweed = (path: string, entry: object | null) => ({
+      event_type: 'create',
+      key: path,
+      message: { new_entry: entry },
+    });
+    const file = { name: 'a.pdf', attributes: { file_size: 5, mtime: 1_795_577_696, md5: 'q==' } };
+    const of = (body: object) => events(s3Source(SECRET), raw(body, bearer));
+    expect(await of(seaweed('/buckets/scans/in/a.pdf', file))).toMatchObject([
+      { type: 'create', object: { bucket: 'scans', key: 'in/a.pdf', size: 5, etag: 'q==' } },
+    ]);
+    expect(await of(seaweed('/buckets/scans/in', { is_directory: true }))).toEqual([]);
+    expect(await of(seaweed('/buckets/.system/owners/x', file))).toEqual([]);
+    expect(await of(seaweed('/buckets/scans/.uploads/1/0001.part', file))).toEqual([]);
+    expect(await of(seaweed('/buckets/scans/gone', null))).toEqual([]);
+  });
+
   it('that only test the webhook are no event', async () => {
     expect(await events(s3Source(SECRET), raw({ Service: 'Amazon S3', Event: 's3:TestEvent' }, bearer))).toEqual([]);
     expect(await events(s3Source(SECRET), raw('', { authorization: SECRET }))).toEqual([]);
