@@ -219,7 +219,7 @@ describe.each(Object.entries(sources))('%s, attacked', (_, source) => {
         expect(error).toBeInstanceOf(RequestError);
         expect(error).toMatchObject({ status: 401 });
       }),
-      { numRuns: 400 },
+      { numRuns: 2_000 },
     );
   });
 
