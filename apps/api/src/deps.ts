@@ -54,6 +54,8 @@ export interface Env {
     requestId: string;
     /** Whose bucket keys this request may touch. Set for every route under `/v1`. */
     tenant: string;
+    /** Id of the key that was used, if the service has keys. */
+    key: string | null;
     /** Name of the content policy of the key that was used, if it has one. */
     policy: string | null;
   };

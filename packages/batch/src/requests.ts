@@ -25,18 +25,27 @@ export interface BatchDeps {
 
 const seconds = () => Math.floor(Date.now() / 1000);
 
+/** What a batch is made with beside its request. */
+export interface BatchOptions {
+  /** Hash of the stored content policy its answers are judged by; default: the built-in one. */
+  policy?: string;
+  /** The webhook endpoint of this batch alone, which exists already. */
+  webhook?: BatchFact['webhook'];
+  /** The API key it was made with. */
+  key?: string | null;
+  /** Of an earlier attempt: the batch is made once. */
+  id?: string;
+}
+
 /**
- * Accepts a batch, to be judged by a stored policy, with a webhook endpoint of its own that exists already. When this returns, the
- * batch is in the bucket and will be run, whatever happens to the queue. With the `id` of an earlier attempt it is made once.
+ * Accepts a batch. When this returns, the batch is in the bucket and will be run, whatever happens to the queue.
  * @throws RequestError 400 if the input file does not exist, has another purpose than `batch`, or is too large.
  */
 export async function createBatch(
   deps: BatchDeps,
   tenant: string,
   input: BatchCreate,
-  policy: string | null = null,
-  webhook: BatchFact['webhook'] = null,
-  id = newId('batch_'),
+  { policy, webhook, key, id = newId('batch_') }: BatchOptions = {},
 ): Promise<BatchObject> {
   const { bucket } = deps;
   const file = isId('file-', input.input_file_id) ? await getFile(bucket, tenant, input.input_file_id) : null;
@@ -74,8 +83,9 @@ export async function createBatch(
     metadata: input.metadata ?? null,
     output_lifetime: input.output_expires_after?.seconds ?? null,
     empty_output_file: input.empty_output_file ?? false,
-    policy,
-    webhook,
+    policy: policy ?? null,
+    webhook: webhook ?? null,
+    key: key ?? null,
   };
   // The index entries come first: one that points nowhere is skipped, a batch without them would never be run.
   await Promise.all([bucket.put(layout.batch.open(tenant, id), ''), bucket.put(layout.batch.index(tenant, id), '')]);
@@ -134,9 +144,14 @@ export async function cancelBatch(deps: BatchDeps, tenant: string, id: string): 
   return viewBatch(deps.bucket, tenant, id);
 }
 
-/** Hash of the content policy of a batch; `null` if it has none of its own. */
-export async function policyOf(bucket: Bucket, tenant: string, id: string): Promise<string | null> {
-  return (await readFact(bucket, layout.batch.batch(tenant, id), BatchFact))?.policy ?? null;
+/** What the answers of a batch are judged by, and for whom, for the audit log. `null`s if there is no such batch. */
+export async function judgedBy(
+  bucket: Bucket,
+  tenant: string,
+  id: string,
+): Promise<{ policy: string | null; key: string | null }> {
+  const fact = await readFact(bucket, layout.batch.batch(tenant, id), BatchFact);
+  return { policy: fact?.policy ?? null, key: fact?.key ?? null };
 }
 
 /** True once somebody asked for this batch to be cancelled. */

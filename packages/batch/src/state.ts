@@ -29,6 +29,8 @@ export const BatchFact = z.object({
   empty_output_file: z.boolean(),
   /** Hash of the content policy that its answers are judged by; `null`: the built-in one. */
   policy: z.string().nullable().default(null),
+  /** Id of the API key it was made with; `null`: none, or a trigger made it. */
+  key: z.string().nullable().default(null),
   /** The webhook endpoint of this batch alone. Its secret is with the endpoint. */
   webhook: z.object({ endpoint_id: z.string(), url: z.string() }).nullable().default(null),
 });

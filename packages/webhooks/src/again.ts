@@ -1,5 +1,5 @@
 import type { Bucket } from '@batchmill/bucket';
-import { newId, type WebhookAttempt, type WebhookDeliveryObject } from '@batchmill/contract';
+import { newId, RequestError, type WebhookAttempt, type WebhookDeliveryObject } from '@batchmill/contract';
 import { readDelivery, viewDelivery } from './delivery.ts';
 import { type EmitDeps, enqueue, newDelivery } from './emit.ts';
 import { readEndpoint } from './endpoint.ts';
@@ -7,7 +7,10 @@ import { readEvent } from './event.ts';
 import { signedHeaders } from './secret.ts';
 import type { Sender } from './send.ts';
 
-/** Delivers an event again, with the same `webhook-id`, as a delivery of its own. `null` if there is no such delivery. */
+/**
+ * Delivers an event again, with the same `webhook-id`, as a delivery of its own. `null` if there is no such delivery.
+ * @throws RequestError 409 `webhook_endpoint_disabled`
+ */
 export async function redeliver(
   deps: EmitDeps,
   tenant: string,
@@ -16,7 +19,12 @@ export async function redeliver(
 ): Promise<WebhookDeliveryObject | null> {
   const state = await readDelivery(deps.bucket, tenant, endpoint, id);
   const event = state === null ? null : await readEvent(deps.bucket, tenant, state.delivery.event_id);
-  if (event === null || (await readEndpoint(deps.bucket, tenant, endpoint)) === null) return null;
+  const to = await readEndpoint(deps.bucket, tenant, endpoint);
+  if (event === null || to === null) return null;
+  if (to.disabled !== null)
+    throw new RequestError(409, `The endpoint '${endpoint}' is switched off. Switch it on first.`, {
+      code: 'webhook_endpoint_disabled',
+    });
   const again = newId('dlv_');
   await enqueue(deps, tenant, newDelivery(event, { id: again, endpoint, lane: again, rank: 0 }));
   return viewDelivery(deps.bucket, tenant, endpoint, again);

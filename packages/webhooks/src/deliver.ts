@@ -22,6 +22,9 @@ export interface DeliverDeps extends EmitDeps {
   places: Places;
 }
 
+/** About when a lane comes again whose endpoint has all its places taken. */
+const FULL_MS = 1_500;
+
 const seconds = () => Math.floor(Date.now() / 1000);
 
 /**
@@ -32,14 +35,20 @@ const seconds = () => Math.floor(Date.now() / 1000);
  */
 export async function deliverLane(deps: DeliverDeps, { tenant, endpointId, lane }: DeliverJob): Promise<number | null> {
   const { bucket } = deps;
-  for await (const { key } of bucket.list(layout.hook.dueOfLane(tenant, endpointId, lane))) {
-    const due = parseDue(key);
-    if (due === null) continue;
-    const waits = await deliver(deps, tenant, endpointId, due.delivery);
-    if (waits !== null) return waits;
-    await bucket.delete(key);
+  // A slow receiver's lanes wait outside, not in the places of the queue that others need too.
+  if (!deps.places.enter(endpointId)) return Math.round(FULL_MS * (0.5 + Math.random()));
+  try {
+    for await (const { key } of bucket.list(layout.hook.dueOfLane(tenant, endpointId, lane))) {
+      const due = parseDue(key);
+      if (due === null) continue;
+      const waits = await deliver(deps, tenant, endpointId, due.delivery);
+      if (waits !== null) return waits;
+      await bucket.delete(key);
+    }
+    return null;
+  } finally {
+    deps.places.leave(endpointId);
   }
-  return null;
 }
 
 /** One attempt, if it is time. `null`: settled. */
@@ -47,6 +56,11 @@ async function deliver(deps: DeliverDeps, tenant: string, endpointId: string, id
   const { bucket } = deps;
   const state = await readDelivery(bucket, tenant, endpointId, id);
   if (state === null || state.settled !== null) return null;
+  // Taken by the receiver, before a crash: nothing is posted again.
+  if (state.last?.error === null) {
+    await settle(bucket, tenant, state, 'delivered');
+    return null;
+  }
   const waits = (state.last?.next_at ?? 0) - Date.now();
   if (waits > 0) return waits;
   const endpoint = await readEndpoint(bucket, tenant, endpointId);
@@ -56,10 +70,8 @@ async function deliver(deps: DeliverDeps, tenant: string, endpointId: string, id
     return null;
   }
   const at = Date.now();
-  const sent = await deps.places.in(endpointId, async () => {
-    const body = await eventBody(bucket, tenant, event);
-    return deps.sender.post(endpoint.url, signedHeaders(endpoint.secrets, event.id, body, Date.now()), body);
-  });
+  const body = await eventBody(bucket, tenant, event);
+  const sent = await deps.sender.post(endpoint.url, signedHeaders(endpoint.secrets, event.id, body, Date.now()), body);
   return recorded(deps, tenant, endpoint, state, sent, at);
 }
 
@@ -92,9 +104,10 @@ async function recorded(
     return null;
   }
   if (next !== null) return Math.max(1, next - Date.now());
-  await settle(bucket, tenant, state, 'failed');
+  // Switched off before the delivery is settled: a crash in between comes here again.
   if (gone) await disable(deps, tenant, endpoint, 'gone');
-  else if (await keepsFailing(bucket, tenant, endpoint.id)) await disable(deps, tenant, endpoint, 'failing');
+  else if (await keepsFailing(bucket, tenant, endpoint)) await disable(deps, tenant, endpoint, 'failing');
+  await settle(bucket, tenant, state, 'failed');
   return null;
 }
 
@@ -110,16 +123,22 @@ async function settle(
   );
 }
 
-/** Whether the last deliveries that were settled were all given up. */
-async function keepsFailing(bucket: Bucket, tenant: string, endpoint: string): Promise<boolean> {
-  let failed = 0;
-  for await (const id of deliveryIds(bucket, tenant, endpoint)) {
-    const settled = (await readDelivery(bucket, tenant, endpoint, id))?.settled;
-    if (settled == null) continue;
-    if (settled.status === 'delivered') return false;
-    if (++failed >= GIVEN_UP) return true;
+/** Deliveries looked at, at most, to tell whether an endpoint keeps failing. */
+const MOST_LOOKED = 200;
+
+/** Whether with this one the last deliveries, since it was switched on, were all given up. */
+async function keepsFailing(bucket: Bucket, tenant: string, endpoint: EndpointFact): Promise<boolean> {
+  let failed = 1;
+  let looked = 0;
+  for await (const id of deliveryIds(bucket, tenant, endpoint.id)) {
+    if (failed >= GIVEN_UP) return true;
+    if (++looked > MOST_LOOKED) return false;
+    const state = await readDelivery(bucket, tenant, endpoint.id, id);
+    if (state?.settled == null) continue;
+    if (state.settled.status === 'delivered' || state.settled.at < (endpoint.enabled_at ?? 0)) return false;
+    failed++;
   }
-  return false;
+  return failed >= GIVEN_UP;
 }
 
 /** Switches an endpoint off and tells the tenant's others. */
@@ -145,7 +164,8 @@ async function disable(
       type: 'webhook_endpoint.disabled',
       created_at: now.disabled.at,
       batch_id: null,
-      data: { id: endpoint.id, url: endpoint.url, reason: now.disabled.reason },
+      // Not its URL: those often hold a secret, and this goes to other receivers.
+      data: { id: endpoint.id, reason: now.disabled.reason },
     },
     others.map(({ id }) => id),
     0,

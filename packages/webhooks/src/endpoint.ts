@@ -17,6 +17,8 @@ export const EndpointFact = z.object({
   /** The newest first. The server signs with them, so they are stored as they are. */
   secrets: z.array(z.object({ secret: z.string(), until: z.number().nullable() })),
   disabled: z.object({ reason: WebhookDisabledReason, at: z.number() }).nullable(),
+  /** When it was last switched on again. */
+  enabled_at: z.number().nullable().default(null),
   deleted: z.boolean(),
 });
 export type EndpointFact = z.infer<typeof EndpointFact>;

@@ -83,6 +83,7 @@ export async function updateEndpoint(
     events: input.events ?? now.events,
     description: input.description === undefined ? now.description : input.description,
     disabled: disabled(now.disabled, input.disabled),
+    enabled_at: now.disabled !== null && input.disabled === false ? seconds() : now.enabled_at,
   }));
   return fact === null ? null : viewEndpoint(fact);
 }

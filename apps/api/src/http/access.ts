@@ -13,7 +13,7 @@ export interface Access {
   /** True while no API key was ever created: then everybody who can reach the port may use the API. */
   open(): Promise<boolean>;
   /** What an `Authorization` header opens: a tenant's data, under a content policy. @throws RequestError 401 */
-  opened(authorization: string | undefined): Promise<{ tenant: string; policy: string | null }>;
+  opened(authorization: string | undefined): Promise<{ id: string; tenant: string; policy: string | null }>;
 }
 
 /** Access by the API keys in the bucket. The first key that is created closes an open service within seconds. */
@@ -58,10 +58,12 @@ export function authenticate(access: Access): MiddlewareHandler<Env> {
       assertLocalRequest(c.req.header('host'), c.req.header('origin'));
       c.set('tenant', DEFAULT_TENANT);
       c.set('policy', null);
+      c.set('key', null);
     } else {
-      const { tenant, policy } = await access.opened(c.req.header('authorization'));
+      const { id, tenant, policy } = await access.opened(c.req.header('authorization'));
       c.set('tenant', tenant);
       c.set('policy', policy);
+      c.set('key', id);
     }
     await next();
   };

@@ -14,7 +14,7 @@ const route = createRoute({
   description:
     'As a delivery of its own, with the same `webhook-id`: a receiver that remembers ids sees that it had it.',
   request: { params: z.object({ endpoint_id: z.string(), delivery_id: z.string() }) },
-  responses: { 200: json('The new delivery', WebhookDeliveryObject), ...ANY_ERROR, 404: ERROR[404] },
+  responses: { 200: json('The new delivery', WebhookDeliveryObject), ...ANY_ERROR, 404: ERROR[404], 409: ERROR[409] },
 });
 
 export function redeliverWebhookRoute(api: Api, { webhooks }: Deps): void {

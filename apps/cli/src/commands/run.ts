@@ -60,7 +60,7 @@ async function run(input: string, options: RunOptions): Promise<void> {
         bucket,
         policies.resolve(TENANT, options.policy === undefined ? [] : [options.policy]),
       );
-      const { id } = await createBatch(deps, TENANT, request.data, policy);
+      const { id } = await createBatch(deps, TENANT, request.data, { policy });
       listen(() => {
         progress.end('Cancelling: what is finished will be written. Press Ctrl-C again to drop it.');
         void cancelBatch(deps, TENANT, id).catch(() => {});

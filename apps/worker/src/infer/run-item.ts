@@ -44,6 +44,8 @@ export interface ItemScope {
   openFile: TaskContext['openFile'];
   openObject: TaskContext['openObject'];
   models: readonly string[];
+  /** Id of the API key its batch was made with, for the audit log. */
+  key: string | null;
   /** What its answer is judged by. */
   safety: BatchSafety;
   /** Fires when the item is not wanted any more, or the worker stops. */
@@ -143,8 +145,8 @@ async function answerItem(
   }
 }
 
-function auditScope({ tenant, batchId, safety }: ItemScope, item: Item): AuditScope {
-  return { tenant, batch_id: batchId, position: item.position, custom_id: item.custom_id, policy: safety.hash };
+function auditScope({ tenant, batchId, key, safety }: ItemScope, item: Item): AuditScope {
+  return { tenant, key, batch_id: batchId, position: item.position, custom_id: item.custom_id, policy: safety.hash };
 }
 
 /** In the bucket before the item has a record: what is withheld is never without its line in the log. */

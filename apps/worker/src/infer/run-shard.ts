@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { PartWriter, policyOf, readFinished, readPieces, readShard } from '@batchmill/batch';
+import { judgedBy, PartWriter, readFinished, readPieces, readShard } from '@batchmill/batch';
 import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
 import type { ShardJob } from '@batchmill/queue';
 import type { Judges } from './judges.ts';
@@ -44,7 +44,8 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     throw error;
   }
   const todo = items.filter((item) => !finished.positions.has(item.position));
-  const safety = await deps.judges.of(await policyOf(bucket, tenant, batchId));
+  const { policy, key } = await judgedBy(bucket, tenant, batchId);
+  const safety = await deps.judges.of(policy);
   const at = { tenant, id: batchId, shard, writer: randomBytes(6).toString('hex') };
   const kept = await readPieces(bucket, at, finished.positions);
   const pieces = new Pieces(bucket, at, kept, deps.partIntervalMs, deps.log);
@@ -56,6 +57,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     batchId,
     models: deps.models,
     safety,
+    key,
     ...deps.reads(tenant),
     signal: AbortSignal.any([stopped.signal, stop.run]),
   };

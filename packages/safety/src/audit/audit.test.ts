@@ -39,7 +39,7 @@ afterEach(async () => {
 });
 
 const SECRET = 'what must not be seen';
-const scope = { tenant: 'acme', batch_id: 'batch_1', position: 3, custom_id: 'c', policy: 'p'.repeat(64) };
+const scope = { tenant: 'acme', key: null, batch_id: 'batch_1', position: 3, custom_id: 'c', policy: 'p'.repeat(64) };
 const finding = (action: 'annotate' | 'redact' | 'block', category = 'hate') => ({
   action,
   category,
@@ -190,7 +190,7 @@ describe('the audit log', () => {
       const { openBucket } = await import(${JSON.stringify(import.meta.resolve('@batchmill/bucket'))});
       const { AuditLog, unjudgedRecord } = await import(${JSON.stringify(new URL('./index.ts', import.meta.url).href)});
       const log = new AuditLog(await openBucket(process.argv[1]));
-      const scope = { tenant: 'acme', batch_id: 'b', custom_id: 'c', policy: 'p' };
+      const scope = { tenant: 'acme', key: null, batch_id: 'b', custom_id: 'c', policy: 'p' };
       for (let position = 0; ; position++) {
         const at = position;
         void log.write([unjudgedRecord({ ...scope, position: at }, 'f')]).then(() => console.log(at));

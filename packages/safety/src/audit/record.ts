@@ -7,6 +7,8 @@ export const AuditRecord = z.strictObject({
   /** ISO 8601. */
   at: z.string(),
   tenant: z.string(),
+  /** Id of the API key the batch was made with; `null`: none, or a trigger made it. */
+  key: z.string().nullable().default(null),
   batch_id: z.string(),
   /** Of the item in its batch, from 0; with the batch it tells repeats of a record after a crash. */
   position: z.number().int(),
@@ -33,7 +35,7 @@ export const AuditRecord = z.strictObject({
 export type AuditRecord = z.infer<typeof AuditRecord>;
 
 /** Who and under which policy, the same for all records of an item. */
-export type AuditScope = Pick<AuditRecord, 'tenant' | 'batch_id' | 'position' | 'custom_id' | 'policy'>;
+export type AuditScope = Pick<AuditRecord, 'tenant' | 'key' | 'batch_id' | 'position' | 'custom_id' | 'policy'>;
 
 /**
  * `sha256:…` in hexadecimal of the text as UTF-8, or `hmac-sha256:…` (RFC 2104): with a key nobody can find out what a short text

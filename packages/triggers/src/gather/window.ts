@@ -82,9 +82,7 @@ export async function closeWindow(deps: BatchDeps, at: WindowPlace): Promise<{ b
         completion_window: window.completion_window,
         metadata: window.metadata,
       }),
-      window.policy,
-      null,
-      window.batch_id,
+      { id: window.batch_id, ...(window.policy === null ? {} : { policy: window.policy }) },
     );
   }
   const batchId = items.length === 0 ? null : window.batch_id;
