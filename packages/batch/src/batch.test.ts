@@ -4,19 +4,19 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Bucket, layout, openBucket } from '@batchmill/bucket';
 import { type BatchObject, type FindingCounts, RequestError } from '@batchmill/contract';
-import { createFile, deleteFile, readFile } from '@batchmill/files';
+import { createFile, deleteFile, } from '@batchmill/files';
 import type { ShardJob } from '@batchmill/queue';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
 import { cancelBatch, createBatch, getBatch, listBatches } from './requests.ts';
 import { resultRecord } from './results/record.ts';
-import { PartWriter, readFinished, readShard } from './results/shard.ts';
+import { PartWriter, readShard } from './results/shard.ts';
+import { linesOf, TENANT, type WorkOptions, workOn } from './test-batch.ts';
 
 /**
  * The heart on a real bucket. The queue is not what is tested here, so the test is the queue: it keeps the shards that
  * were queued, and plays the worker by writing parts.
  */
-const TENANT = 'acme';
 const ENDPOINT = '/v1/chat/completions';
 let folder: string;
 let bucket: Bucket;
@@ -77,55 +77,8 @@ const view = async (id: string) => {
   return batch;
 };
 
-/** Answers items of every queued shard, all of them or those `pick` names; `fail` decides which become error lines. */
-async function work(
-  pick = (_: string) => true,
-  fail = (_: string) => false,
-  writer = 'w1',
-  found = (_: string): FindingCounts | null => null,
-): Promise<void> {
-  for (const [key, job] of queued) {
-    const items = await readShard(bucket, TENANT, job.batchId, job.shard);
-    const { positions } = await readFinished(bucket, TENANT, job.batchId, job.shard);
-    const mine = items.filter((i) => pick(i.custom_id) && !positions.has(i.position));
-    const records = mine.map((item) =>
-      resultRecord(
-        item.position,
-        {
-          id: `line-${item.position}`,
-          custom_id: item.custom_id,
-          response: { status_code: fail(item.custom_id) ? 400 : 200, request_id: 'r', body: { by: writer } },
-          error: null,
-        },
-        {
-          input_tokens: 3,
-          input_tokens_details: { cached_tokens: 1 },
-          output_tokens: 2,
-          output_tokens_details: { reasoning_tokens: 1 },
-          total_tokens: 5,
-        },
-        found(item.custom_id),
-      ),
-    );
-    const parts = new PartWriter(bucket, { tenant: TENANT, id: job.batchId, shard: job.shard, writer });
-    await parts.write(records, positions.size + mine.length === items.length);
-    queued.delete(key);
-  }
-}
-
-async function lines(
-  fileId: string | null,
-): Promise<{ custom_id: string; error: { code: string } | null; response: unknown }[]> {
-  if (fileId === null) return [];
-  const stream = await readFile(bucket, TENANT, fileId);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream ?? []) chunks.push(chunk);
-  return Buffer.concat(chunks)
-    .toString('utf8')
-    .split('\n')
-    .filter((l) => l !== '')
-    .map((l) => JSON.parse(l));
-}
+const work = (...how: WorkOptions) => workOn(bucket, queued, ...how);
+const lines = (fileId: string | null) => linesOf(bucket, fileId);
 
 test('a batch goes its way: validating, in progress, completed; lines in input order over both lanes', async () => {
   const input = Array.from({ length: 1_300 }, (_, i) => (i % 3 === 0 ? image(`id-${i}`) : text(`id-${i}`)));

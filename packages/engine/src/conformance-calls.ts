@@ -1,3 +1,4 @@
+import { test } from 'vitest';
 import { DEFAULT_SAMPLING, type Engine, EngineError, type GenerateRequest, type MessagePart } from './port.ts';
 
 /** The requests that `conformance.ts` makes, and what it looks at when they fail. */
@@ -84,4 +85,11 @@ export async function failure(call: Promise<unknown>): Promise<EngineError> {
 
 export function never(): AbortSignal {
   return new AbortController().signal;
+}
+
+/** Where the adapter has not got it, there is no test. */
+export function testIf(has: boolean): (name: string, run: () => Promise<void>) => void {
+  return (name, run) => {
+    if (has) test(name, run);
+  };
 }

@@ -11,6 +11,7 @@ import {
   forced,
   GREEDY,
   never,
+  testIf,
 } from './conformance-calls.ts';
 import { judgingConformance } from './conformance-judging.ts';
 import {
@@ -395,11 +396,4 @@ export function engineConformance(name: string, start: () => Promise<StartedEngi
       });
     });
   });
-}
-
-/** Where the adapter has not got it, there is no test. */
-function testIf(has: boolean): (name: string, run: () => Promise<void>) => void {
-  return (name, run) => {
-    if (has) test(name, run);
-  };
 }
