@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Bucket, layout, openBucket } from '@batchmill/bucket';
 import { type BatchObject, type FindingCounts, RequestError } from '@batchmill/contract';
-import { createFile, deleteFile, } from '@batchmill/files';
+import { createFile, deleteFile } from '@batchmill/files';
 import type { ShardJob } from '@batchmill/queue';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
