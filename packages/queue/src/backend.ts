@@ -99,6 +99,8 @@ async function openPostgres(url: string): Promise<Backend> {
   // BullMQ describes a pool by its shape; @types/pg writes the same shape in overloads TypeScript cannot match.
   const connection: unknown = pool;
   if (!isPgPool(connection)) throw new Error('this version of pg is not one BullMQ knows');
+  // Every queue and worker listens for its errors: more than the ten at which Node suspects a leak.
+  pool.setMaxListeners(50);
   const seen = rememberErrors(pool);
   const bull = withBackend(createPostgresBackend);
   try {
