@@ -26,10 +26,10 @@ export interface JobWorker {
   close(): Promise<void>;
 }
 
-/** What a worker says of itself. `settled` comes after the job has left the queue. */
+/** What a worker says of itself. `settled` comes after the job has left the queue, and not at all if it was not this worker's any more. */
 export interface JobWorkerEvents {
   error(error: Error): void;
-  settled(data: object): void;
+  settled(job: object): void;
 }
 
 /** BullMQ on one of its backends: the only place that knows which. */
@@ -103,13 +103,31 @@ async function openPostgres(url: string): Promise<Backend> {
   pool.setMaxListeners(50);
   const seen = rememberErrors(pool);
   const bull = withBackend(createPostgresBackend);
-  try {
+  const makeSchema = async () => {
     const client = await pool.connect();
     try {
       await runMigrations(client, SCHEMA);
     } finally {
       client.release();
     }
+  };
+  // A schema that somebody drops under us is a queue that is wiped: it is made again, as often as it takes.
+  let making = false;
+  const restoring = (events: JobWorkerEvents): JobWorkerEvents => ({
+    ...events,
+    error: (error) => {
+      events.error(error);
+      if (making || !isSchemaMissing(error)) return;
+      making = true;
+      void makeSchema()
+        .catch((failure: Error) => events.error(failure))
+        .finally(() => {
+          making = false;
+        });
+    },
+  });
+  try {
+    await makeSchema();
   } catch (error) {
     await pool.end().catch(() => {});
     throw new QueueUnavailableError(`PostgreSQL at ${host(url)} cannot be used as the queue: ${message(error)}`, {
@@ -120,7 +138,7 @@ async function openPostgres(url: string): Promise<Backend> {
     kind: 'postgres',
     queue: (name) => deaf(new bull.Queue<object, void, string>(name, { connection })),
     worker: (name, processor, options, events) =>
-      listen(new bull.Worker<object, void, string>(name, processor, { ...options, connection }), events),
+      listen(new bull.Worker<object, void, string>(name, processor, { ...options, connection }), restoring(events)),
     check: async () => {
       await within(3_000, pool.query('SELECT 1'), () => `PostgreSQL at ${host(url)} does not answer${seen()}`);
     },
@@ -128,6 +146,13 @@ async function openPostgres(url: string): Promise<Backend> {
       await pool.end();
     },
   };
+}
+
+/** `invalid_schema_name`, `undefined_table`, `undefined_function` (PostgreSQL's table of error codes). */
+const SCHEMA_MISSING = ['3F000', '42P01', '42883'];
+
+function isSchemaMissing(error: Error): boolean {
+  return 'code' in error && typeof error.code === 'string' && SCHEMA_MISSING.includes(error.code);
 }
 
 /**
@@ -140,18 +165,24 @@ function deaf<Q extends { on(event: 'error', listener: () => void): unknown }>(q
 }
 
 interface Listenable extends JobWorker {
+  cancelJob(id: string, reason?: string): boolean;
+  on(event: 'lockRenewalFailed', listener: (ids: string[]) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
-  on(event: 'failed', listener: (job: { data: object } | undefined, error: Error) => void): unknown;
-  on(event: 'completed', listener: (job: { data: object }) => void): unknown;
+  on(event: 'failed', listener: (job: object | undefined, error: Error) => void): unknown;
+  on(event: 'completed', listener: (job: object) => void): unknown;
 }
 
 function listen(worker: Listenable, events: JobWorkerEvents): JobWorker {
   worker.on('error', (error) => events.error(error));
   worker.on('failed', (job, error) => {
     events.error(error);
-    if (job !== undefined) events.settled(job.data);
+    if (job !== undefined) events.settled(job);
   });
-  worker.on('completed', (job) => events.settled(job.data));
+  worker.on('completed', (job) => events.settled(job));
+  // Its signal fires: the queue was wiped, or this process was silent for so long that another may have the job by now.
+  worker.on('lockRenewalFailed', (ids) => {
+    for (const id of ids) worker.cancelJob(id, "the job is not this worker's any more");
+  });
   return worker;
 }
 

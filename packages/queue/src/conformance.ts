@@ -3,8 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ShardJob } from './jobs.ts';
 import type { Consumer, Queues } from './queues.ts';
 
-/** What the product relies on, the same on every backend of BullMQ. */
-export function queueConformance(name: string, open: () => Promise<Queues>): void {
+/**
+ * What the product relies on, the same on every backend of BullMQ.
+ * @param destroy takes everything the queue has from outside, its tables too.
+ */
+export function queueConformance(name: string, open: () => Promise<Queues>, destroy: () => Promise<void>): void {
   describe(`queues on ${name}`, () => {
     let queues: Queues;
     let consumers: Consumer[];
@@ -219,6 +222,34 @@ export function queueConformance(name: string, open: () => Promise<Queues>): voi
       await queues.triggerReconcile(job);
       await queues.addShards([shard(0)]);
       await expect.poll(() => seen, { timeout: 10_000 }).toBe(2);
+    });
+
+    test('a queue that is destroyed under its workers goes on, and who has a shard is told that it is not theirs any more', async () => {
+      const seen: number[] = [];
+      const settled: number[] = [];
+      const begun = Promise.withResolvers<void>();
+      const lost = Promise.withResolvers<void>();
+      consumers.push(
+        queues.consumeShards(
+          'text',
+          async (job, signal) => {
+            seen.push(job.shard);
+            if (job.shard !== 0) return;
+            begun.resolve();
+            await new Promise((done) => signal.addEventListener('abort', done));
+            lost.resolve();
+          },
+          { concurrency: 2, lockMs: 2_000, onSettled: (job) => void settled.push(job.shard) },
+        ),
+      );
+      await queues.addShards([shard(0)]);
+      await begun.promise;
+      await destroy();
+      await lost.promise;
+      await expect.poll(() => settled, { timeout: 10_000 }).toEqual([0]);
+      await expect.poll(() => queues.addShards([shard(1)]).then(() => 'taken'), { timeout: 10_000 }).toBe('taken');
+      await expect.poll(() => settled, { timeout: 10_000 }).toEqual([0, 1]);
+      expect(seen).toEqual([0, 1]);
     });
   });
 }

@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { queueConformance } from './conformance.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded.ts';
@@ -21,7 +22,16 @@ afterAll(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-queueConformance('embedded PostgreSQL', () => openQueues(postgres.url));
+queueConformance(
+  'embedded PostgreSQL',
+  () => openQueues(postgres.url),
+  async () => {
+    const client = new pg.Client({ connectionString: postgres.url });
+    await client.connect();
+    await client.query('DROP SCHEMA bullmq CASCADE');
+    await client.end();
+  },
+);
 
 test('a server that is not there is named in plain words, without its password', async () => {
   await expect(openQueues('postgres://someone:hunter2@127.0.0.1:9/none')).rejects.toThrow(/127\.0\.0\.1:9/);

@@ -41,10 +41,13 @@ export interface Queues {
 
   consumeReconcile(handler: (job: ReconcileJob) => Promise<void>, options: ConsumeOptions): Consumer;
   consumeSweep(handler: () => Promise<void>, options?: Omit<ConsumeOptions, 'concurrency'>): Consumer;
-  /** `onSettled` runs after the job has left the queue, so that a reconcile it triggers finds the shard gone. */
+  /**
+   * `lost` fires when the shard is not this worker's any more: another may run it by now. `onSettled` runs after the job has
+   * left the queue, so that a reconcile it triggers finds the shard gone, or a second after the handler if it cannot.
+   */
   consumeShards(
     lane: Lane,
-    handler: (job: ShardJob) => Promise<void>,
+    handler: (job: ShardJob, lost: AbortSignal) => Promise<void>,
     options: ConsumeOptions & { onSettled?: (job: ShardJob) => void },
   ): Consumer;
 
@@ -172,7 +175,7 @@ export async function openQueues(url: string): Promise<Queues> {
       consume(
         backend,
         queueNames.infer(lane),
-        (data) => handler(ShardJob.parse(data)),
+        (data, lost) => handler(ShardJob.parse(data), lost),
         options,
         (data) => options.onSettled?.(ShardJob.parse(data)),
       ),
@@ -212,21 +215,33 @@ export async function openQueues(url: string): Promise<Queues> {
   };
 }
 
+/** How long after its handler a job may take to leave the queue, before that is given up: its lock, or the queue, is gone. */
+const LEAVE_MS = 1_000;
+
 function consume(
   backend: Backend,
   name: string,
-  handler: (data: unknown) => Promise<void>,
+  handler: (data: unknown, lost: AbortSignal) => Promise<void>,
   options: ConsumeOptions,
   settled?: (data: unknown) => void,
 ): Consumer {
   const lockMs = options.lockMs ?? 30_000;
   let closed = false;
+  const leaving = new Leaving(settled);
   const worker = backend.worker(
     name,
-    (job) => handler(job.data),
+    async (job, _token, signal) => {
+      try {
+        await handler(job.data, signal ?? new AbortController().signal);
+      } finally {
+        leaving.expect(job);
+      }
+    },
     {
       concurrency: options.concurrency,
       lockDuration: lockMs,
+      // Often, so that a job that is not ours any more is noticed soon.
+      lockRenewTime: lockMs / 4,
       stalledInterval: lockMs,
       // A job whose worker died goes back as often as it takes: what may not be repeated is decided per item, not here.
       maxStalledCount: 1_000,
@@ -236,13 +251,40 @@ function consume(
       error: (error) => {
         if (!closed) options.onError?.(error);
       },
-      settled: (data) => settled?.(data),
+      settled: (job) => leaving.left(job),
     },
   );
   return {
     close: async () => {
       await worker.close();
+      leaving.end();
       closed = true;
     },
   };
+}
+
+/** Jobs whose handlers have returned. BullMQ says nothing of one that cannot leave the queue since it is not there any more. */
+class Leaving {
+  readonly #settled: ((data: unknown) => void) | undefined;
+  readonly #jobs = new Map<object, { data: object; timer: NodeJS.Timeout }>();
+
+  constructor(settled: ((data: unknown) => void) | undefined) {
+    this.#settled = settled;
+  }
+
+  expect(job: { data: object }): void {
+    this.#jobs.set(job, { data: job.data, timer: setTimeout(() => this.left(job), LEAVE_MS) });
+  }
+
+  left(job: object): void {
+    const leaving = this.#jobs.get(job);
+    if (leaving === undefined) return;
+    clearTimeout(leaving.timer);
+    this.#jobs.delete(job);
+    this.#settled?.(leaving.data);
+  }
+
+  end(): void {
+    for (const job of [...this.#jobs.keys()]) this.left(job);
+  }
 }

@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll } from 'vitest';
 import { startRedis } from '../../../test/servers/redis.ts';
 import { queueConformance } from './conformance.ts';
@@ -10,4 +11,12 @@ beforeAll(async () => {
 });
 afterAll(() => redis.stop());
 
-queueConformance('Redis', () => openQueues(redis.url));
+queueConformance(
+  'Redis',
+  () => openQueues(redis.url),
+  async () => {
+    const client = new Redis(redis.url);
+    await client.flushall();
+    await client.quit();
+  },
+);
