@@ -71,7 +71,7 @@ export interface ConsumeOptions {
 }
 
 export interface Consumer {
-  /** Takes no further jobs; resolves when the running ones have returned. */
+  /** Takes no further jobs; resolves when the running ones have returned, even if the queue's server does not answer. */
   close(): Promise<void>;
 }
 
@@ -209,10 +209,17 @@ export async function openQueues(url: string): Promise<Queues> {
     },
 
     close: async () => {
-      await Promise.all(queues.map((queue) => queue.close()));
-      await backend.close();
+      await patiently(Promise.all(queues.map((queue) => queue.close())));
+      await patiently(backend.close());
     },
   };
+}
+
+/** What the queue's server may take to say goodbye. Nothing depends on it, and a process that is to end must. */
+const GOODBYE_MS = 3_000;
+
+async function patiently(closing: Promise<unknown>): Promise<void> {
+  await within(GOODBYE_MS, closing, () => 'no goodbye').catch(() => {});
 }
 
 /** How long after its handler a job may take to leave the queue, before that is given up: its lock, or the queue, is gone. */
@@ -228,12 +235,16 @@ function consume(
   const lockMs = options.lockMs ?? 30_000;
   let closed = false;
   const leaving = new Leaving(settled);
+  const running = new Set<Promise<void>>();
   const worker = backend.worker(
     name,
     async (job, _token, signal) => {
+      const handled = handler(job.data, signal ?? new AbortController().signal);
+      running.add(handled);
       try {
-        await handler(job.data, signal ?? new AbortController().signal);
+        await handled;
       } finally {
+        running.delete(handled);
         leaving.expect(job);
       }
     },
@@ -256,7 +267,11 @@ function consume(
   );
   return {
     close: async () => {
-      await worker.close();
+      // Without its server this would wait for ever.
+      const closing = worker.close();
+      closing.catch(() => {});
+      await Promise.allSettled(running);
+      await patiently(closing);
       leaving.end();
       closed = true;
     },

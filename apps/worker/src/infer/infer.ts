@@ -6,6 +6,7 @@ import type { Policy } from '@batchmill/safety';
 import type { Source, Task } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
 import { EngineHost } from './engine-host.ts';
+import { Holds } from './holds.ts';
 import { type BatchSafety, Judges } from './judges.ts';
 import type { Audit } from './run-item.ts';
 import { runShard } from './run-shard.ts';
@@ -79,19 +80,26 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
       openObject: (url: string) => options.openObject(tenant, url),
     }),
   };
-  const trigger = (tenant: string, batchId: string, delayMs?: number) =>
-    queues.triggerReconcile({ tenant, batchId }, delayMs).catch((error: unknown) => {
-      log.warn({ err: error, batch: batchId }, 'reconcile could not be triggered; the sweep will');
-    });
+  const triggers = new Set<Promise<void>>();
+  const trigger = (tenant: string, batchId: string, delayMs?: number) => {
+    const asked = queues
+      .triggerReconcile({ tenant, batchId }, delayMs)
+      .catch((error: unknown) => {
+        log.warn({ err: error, batch: batchId }, 'reconcile could not be triggered; the sweep will');
+      })
+      .finally(() => triggers.delete(asked));
+    triggers.add(asked);
+  };
 
+  const holds = new Holds({ admit: admit.signal, run: run.signal }, options.stopGraceMs);
   const consumers = LANES.map((lane) => {
     const failed = new Set<string>();
     const key = (job: { batchId: string; shard: number }) => `${job.batchId}.${job.shard}`;
     return queues.consumeShards(
       lane,
-      async (job) => {
+      async (job, lost) => {
         try {
-          await runShard(deps, job, { admit: admit.signal, run: run.signal });
+          await holds.run(key(job), lost, (stop) => runShard(deps, job, stop));
         } catch (error) {
           failed.add(key(job));
           log.error({ err: error, batch: job.batchId, shard: job.shard }, 'a shard failed; it will be queued again');
@@ -105,7 +113,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
         onError: (error) => log.warn({ err: error, lane }, 'queue'),
         onSettled: (job) => {
           // A shard that failed comes back after a pause: what broke it, a bucket that is away, may need a while.
-          void trigger(job.tenant, job.batchId, failed.delete(key(job)) ? 2_000 : undefined);
+          trigger(job.tenant, job.batchId, failed.delete(key(job)) ? 2_000 : undefined);
         },
       },
     );
@@ -120,6 +128,8 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
       const grace = setTimeout(() => run.abort(new Error('the worker is stopping')), options.stopGraceMs);
       await Promise.all(consumers.map((c) => c.close()));
       clearTimeout(grace);
+      // So that others take what this worker leaves at once, and not after the next sweep.
+      await Promise.all(triggers);
       await engine.close();
     },
   };
