@@ -1,6 +1,7 @@
 import { type Bucket, layout } from '@batchmill/bucket';
 import { idTime } from '@batchmill/contract';
 import type { Lane, Queues, ShardJob } from '@batchmill/queue';
+import { clearRun, LATE_SECONDS } from './clear.ts';
 import { finalize } from './finalize/finalize.ts';
 import { PLAN_LIMITS, type PlanLimits, planBatch } from './plan/plan.ts';
 import {
@@ -53,16 +54,16 @@ export async function reconcile(deps: ReconcileDeps, tenant: string, id: string)
   ]);
   if (batch === null) {
     // Being created at this moment, or given up half-way: its index entry comes first.
-    if (Date.now() - (idTime(id) ?? 0) > 10 * 60_000) await forget(bucket, tenant, id);
+    if (Date.now() - (idTime(id) ?? 0) > GIVEN_UP_MS) await giveUp(bucket, tenant, id);
     return 'gone';
   }
-  if (final !== null) return close(deps, tenant, id, final.status);
-  if (failedBefore !== null) return close(deps, tenant, id, 'failed');
+  if (final !== null) return close(deps, tenant, id, final.status, final.at);
+  if (failedBefore !== null) return close(deps, tenant, id, 'failed', failedBefore.failed_at);
 
   let plan = await readFact(bucket, at.plan(tenant, id), PlanFact);
   if (plan === null) {
     const result = await planBatch(bucket, batch, deps.limits ?? PLAN_LIMITS);
-    if ('failed' in result) return close(deps, tenant, id, 'failed');
+    if ('failed' in result) return close(deps, tenant, id, 'failed', result.failed.failed_at);
     plan = result.plan;
   }
 
@@ -73,8 +74,15 @@ export async function reconcile(deps: ReconcileDeps, tenant: string, id: string)
   ]);
   const open = plan.shards.filter((s) => !progress.get(s.shard)?.done);
   const end = async (outcome: Outcome) => {
-    const fact = await finalize(bucket, batch, plan, outcome);
-    return close(deps, tenant, id, fact.status);
+    let fact: FinalFact | null;
+    try {
+      fact = await finalize(bucket, batch, plan, outcome);
+    } catch (error) {
+      // Another, who did not know of us, may have ended it and cleared away what this one was reading.
+      fact = await readFact(bucket, at.final(tenant, id), FinalFact);
+      if (fact === null) throw error;
+    }
+    return close(deps, tenant, id, fact.status, fact.at);
   };
   if (finalizing !== null) return end(finalizing.outcome);
   if (open.length === 0) return end('completed');
@@ -105,32 +113,33 @@ function shardJob(tenant: string, batchId: string, { shard, lane }: Shard): Shar
   return { tenant, batchId, shard, lane };
 }
 
+/** After this time a batch of which there is nothing but index entries will not be created any more. */
+const GIVEN_UP_MS = 10 * 60_000;
+
+async function giveUp(bucket: Bucket, tenant: string, id: string): Promise<void> {
+  const entries = [layout.batch.open(tenant, id), layout.batch.index(tenant, id)];
+  for (const key of entries) await bucket.delete(key);
+  // Its creator was slow and has gone on meanwhile, or its clock is another: then the entries are wanted. If it goes on after
+  // this look, it finds them missing (`createBatch`).
+  if ((await bucket.head(layout.batch.batch(tenant, id))) === null) return;
+  for (const key of entries) await bucket.put(key, '');
+}
+
 /**
  * Clears up after a batch that has ended: what only served to run it goes, what people may ask for stays. The index entry
  * goes last, so a crash on the way makes the sweep come back here.
  */
-async function close(deps: ReconcileDeps, tenant: string, id: string, status: Outcome | 'failed'): Promise<Step> {
+async function close(
+  deps: ReconcileDeps,
+  tenant: string,
+  id: string,
+  status: Outcome | 'failed',
+  endedAt: number,
+): Promise<Step> {
+  const { bucket } = deps;
   await deps.onEnded?.({ tenant, id, status });
-  const prefix = layout.batch.prefix(tenant, id);
-  await deletePrefix(deps.bucket, `${prefix}shards/`);
-  await deletePrefix(deps.bucket, `${prefix}results/`);
-  await deletePrefix(deps.bucket, `${prefix}pieces/`);
-  // After the results: a part that is there and not told would be told again.
-  await deletePrefix(deps.bucket, layout.batch.toldPrefix(tenant, id));
-  await forget(deps.bucket, tenant, id);
-  return status === 'failed' ? 'failed' : 'ended';
-}
-
-async function forget(bucket: Bucket, tenant: string, id: string): Promise<void> {
+  await clearRun(bucket, tenant, id);
+  await bucket.put(layout.batch.ended(endedAt + LATE_SECONDS, tenant, id), '');
   await bucket.delete(layout.batch.open(tenant, id));
-}
-
-async function deletePrefix(bucket: Bucket, prefix: string): Promise<void> {
-  const pending = new Set<Promise<void>>();
-  for await (const { key } of bucket.list(prefix)) {
-    const deleting = bucket.delete(key).finally(() => pending.delete(deleting));
-    pending.add(deleting);
-    if (pending.size >= 16) await Promise.race(pending);
-  }
-  await Promise.all(pending);
+  return status === 'failed' ? 'failed' : 'ended';
 }

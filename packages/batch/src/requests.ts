@@ -88,9 +88,13 @@ export async function createBatch(
     key: key ?? null,
   };
   // The index entries come first: one that points nowhere is skipped, a batch without them would never be run.
-  await Promise.all([bucket.put(layout.batch.open(tenant, id), ''), bucket.put(layout.batch.index(tenant, id), '')]);
+  const entries = [layout.batch.open(tenant, id), layout.batch.index(tenant, id)];
+  const enter = () => Promise.all(entries.map((key) => bucket.put(key, '')));
+  await enter();
   // With an id of an earlier attempt: the batch that is there stays as it is.
   await bucket.create(layout.batch.batch(tenant, id), JSON.stringify(fact));
+  // Gone only if this took so long, or another's clock is so wrong, that `reconcile` has given the batch up.
+  if ((await bucket.head(layout.batch.open(tenant, id))) === null) await enter();
   await deps.trigger(tenant, id).catch(() => {});
   // As it was accepted, even if somebody has begun with it by now: a new batch is `validating`, clients rely on that.
   return accepted(fact);

@@ -6,6 +6,7 @@ import {
   layout,
   type PartName,
   parseDue,
+  parseEnded,
   parseKept,
   parsePart,
   parsePieces,
@@ -146,4 +147,18 @@ test('keys of due deliveries and of what is kept for a while are read back', () 
   );
   for (const wrong of ['', 'index/hooks/due/t/e/l/x', 'index/hooks/kept/1/t/event/a/b', 'index/hooks/due/t/e/1-dlv_'])
     expect([parseDue(wrong), parseKept(wrong)]).toEqual([null, null]);
+});
+
+test('entries of ended batches are read back, and sort by time', () => {
+  const seconds = fc.integer({ min: 0, max: 999_999_999_999 });
+  fc.assert(
+    fc.property(tenant, time, hex(20), seconds, seconds, (who, at, random, a, b) => {
+      const id = idOf('batch_', at, random);
+      const [first, second] = [layout.batch.ended(a, who, id), layout.batch.ended(b, who, id)];
+      expect(isKey(first)).toBe(true);
+      expect(parseEnded(first)).toEqual({ seconds: a, tenant: who, id });
+      if (a !== b) expect(first < second).toBe(a < b);
+    }),
+  );
+  for (const wrong of ['', 'index/ended/1/t/x', 'index/open/x/t']) expect(parseEnded(wrong)).toBeNull();
 });

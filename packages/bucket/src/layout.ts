@@ -11,6 +11,7 @@
  * uploads/<tenant>/<upload-id>/upload.json, parts/<part-id>, ended.json (completed or cancelled)
  * batches/<tenant>/<batch-id>/…                         see the functions below
  * index/open/<batch-id>/<tenant>                        an empty object; removed when the batch has ended
+ * index/ended/<unix seconds>/<tenant>/<batch-id>        ended batches, by when they are cleared of what came late
  * index/batches/<tenant>/<newest-first>-<batch-id>
  * keys/<sha-256 of the key>.json                        API keys; the key itself is never stored
  * triggers/<tenant>/<trigger-id>/<revision>.json        triggers; the last revision counts
@@ -98,6 +99,9 @@ export const layout = {
     toldPrefix: (tenant: string, id: string) => `batches/${tenant}/${id}/told/`,
     open: (tenant: string, id: string) => `index/open/${id}/${tenant}`,
     openPrefix: 'index/open/',
+    ended: (seconds: number, tenant: string, id: string) =>
+      `index/ended/${String(seconds).padStart(12, '0')}/${tenant}/${id}`,
+    endedPrefix: 'index/ended/',
     index: (tenant: string, id: string) => `index/batches/${tenant}/${newestFirst(id)}`,
     indexPrefix: (tenant: string) => `index/batches/${tenant}/`,
   },
@@ -262,6 +266,12 @@ export function parseQuarantined(key: string): (Stamp & { tenant: string; batch:
     writer,
     sequence: Number(sequence),
   };
+}
+
+/** Reads an entry of an ended batch back, or `null` if it is none. Inverse of `layout.batch.ended`. */
+export function parseEnded(key: string): { seconds: number; tenant: string; id: string } | null {
+  const m = /^index\/ended\/(\d{12})\/([^/]+)\/(batch_[0-9a-f]{32})$/.exec(key);
+  return m === null ? null : { seconds: Number(m[1]), tenant: m[2] ?? '', id: m[3] ?? '' };
 }
 
 /** The id at the end of an index key. */
