@@ -1,9 +1,11 @@
 import type { Config } from '@batchmill/config';
+import { EngineError } from '@batchmill/engine';
 import {
   categoriesOf,
   type Filter,
   FilterError,
-  type GuardModel,
+  type GuardOptions,
+  guard,
   localFilters,
   moderations,
   type Policy,
@@ -11,14 +13,17 @@ import {
   startGuard,
 } from '@batchmill/safety';
 import type { Logger } from '@batchmill/telemetry';
+import { EngineHost } from './infer/engine-host.ts';
 import type { BatchSafety } from './infer/judges.ts';
+import { Slots } from './infer/slots.ts';
+import { sparingBystanders } from './infer/suspects.ts';
 import { modelFile } from './model-files.ts';
 
 /** The filters of policies, with what they need in this worker: the guard model, the moderation endpoint. */
 export interface Safety {
   /**
-   * A policy's filters. One that this worker cannot run (no guard model is configured) fails every text: its items become
-   * errors, and nothing unread gets out.
+   * A policy's filters. One that this worker cannot run (no guard model is configured) is `unavailable`: items become errors
+   * before anything is made of them.
    */
   of(policy: Policy): Pick<BatchSafety, 'filters' | 'selfJudge'>;
   close(): Promise<void>;
@@ -30,19 +35,15 @@ export async function openSafety(
   onProgress?: (message: string, done?: number, total?: number) => void,
 ): Promise<Safety> {
   const { guardModel, guardSlots, moderationsUrl, moderationsKey } = config.safety;
-  let model: GuardModel | null = null;
+  let host: EngineHost | null = null;
+  let engine: GuardOptions['engine'] | null = null;
   if (guardModel !== null) {
     onProgress?.('loading the guard model');
-    model = await startGuard({
-      modelPath: await modelFile(config, guardModel, null, onProgress),
-      slots: guardSlots,
-      ...(config.engine.threads === null ? {} : { threads: config.engine.threads }),
-    });
-    void model.ended.then((death) => {
-      // Its filters throw from now on, so that nothing gets out unread meanwhile.
-      if (death !== null)
-        log.error({ code: death.code, signal: death.signal }, 'the guard model died; restart the worker');
-    });
+    const modelPath = await modelFile(config, guardModel, null, onProgress);
+    const { threads } = config.engine;
+    const start = () => startGuard({ modelPath, slots: guardSlots, ...(threads === null ? {} : { threads }) });
+    host = await EngineHost.open(start, log, 'guard model');
+    engine = crashProof(host);
   }
   return {
     of: (policy) => {
@@ -53,9 +54,9 @@ export async function openSafety(
       const filters: Filter[] = localFilters(policy);
       for (const { format, window } of wanted.guard ?? [])
         filters.push(
-          model === null
+          engine === null
             ? unavailable('guard', policy, 'this worker has no guard model: set GUARD_MODEL')
-            : model.filter({ format, window }),
+            : guard({ engine, format, window }),
         );
       for (const { model: name } of wanted.moderations ?? [])
         filters.push(
@@ -72,17 +73,30 @@ export async function openSafety(
       return { filters, selfJudge: judge?.judge ?? null };
     },
     close: async () => {
-      await model?.close();
+      await host?.close();
     },
   };
 }
 
+/** A text that kills the guard model fails alone; the model is started again, and judges the others meanwhile waiting. */
+function crashProof(host: EngineHost): GuardOptions['engine'] {
+  const { capabilities } = host;
+  const slots = new Slots(capabilities.slots);
+  const crashed = () => new EngineError('engine_died', 'the guard model crashed on this text, twice');
+  return {
+    capabilities,
+    classify: (request, signal) => sparingBystanders(slots, () => host.classify(request, signal), signal, crashed),
+  };
+}
+
 function unavailable(name: string, policy: Policy, why: string): Filter {
+  const error = new FilterError(name, why);
   return {
     name,
     version: 'none',
     categories: [...categoriesOf(policy.filters)],
     exact: false,
-    inspect: () => Promise.reject(new FilterError(name, why)),
+    unavailable: error,
+    inspect: () => Promise.reject(error),
   };
 }

@@ -2,7 +2,6 @@ export * from './audit/index.ts';
 export {
   GUARD_FORMATS,
   type GuardFormatName,
-  type GuardModel,
   type GuardModelOptions,
   type GuardOptions,
   guard,

@@ -232,6 +232,13 @@ describe('mergeResults', () => {
     });
   });
 
+  it('takes any name for a category, that of what every object has too', () => {
+    const found = { filtered: true, detected: true };
+    expect(Object.entries(mergeResults({ constructor: found }, { constructor: { filtered: false } }))).toEqual([
+      ['constructor', found],
+    ]);
+  });
+
   it('changes none of what it is given', () => {
     const first = { hate: { filtered: false } };
     mergeResults(first, { hate: { filtered: true } });

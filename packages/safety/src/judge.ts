@@ -14,6 +14,7 @@ import {
   type Segment,
 } from './port.ts';
 import { Category, GRADED, Severity } from './taxonomy.ts';
+import { type Unescaped, unescapedViews } from './unescape.ts';
 
 export interface Judge {
   /**
@@ -85,7 +86,8 @@ export async function inspectAll(
   context.signal.addEventListener('abort', onAbort, { once: true });
   try {
     const inner = { ...context, signal: stop.signal };
-    const all = await Promise.all(filters.map((filter) => inspect(filter, segments, inner, timeoutMs)));
+    const views = filters.some(({ exact }) => exact) ? viewsOf(segments) : [];
+    const all = await Promise.all(filters.map((filter) => inspect(filter, segments, views, inner, timeoutMs)));
     return segments.map((_, i) => all.flatMap((ofSegment) => ofSegment[i] ?? []));
   } catch (error) {
     stop.abort(error);
@@ -183,14 +185,49 @@ function findingsOf(filter: Filter, segments: readonly Segment[]) {
     .transform((all) => all.map((one, i) => z.array(finding(segments[i]?.text.length ?? 0)).parse(one)));
 }
 
+/** What is read in a segment when its escapes are undone. */
+interface View {
+  /** Place of the segment it is of. */
+  of: number;
+  segment: Segment;
+  original: Unescaped['original'];
+}
+
+function viewsOf(segments: readonly Segment[]): View[] {
+  return segments.flatMap(({ id, text }, of) =>
+    unescapedViews(text).map((view): View => ({ of, segment: { id, text: view.text, unescaped: true }, ...view })),
+  );
+}
+
+/** The findings in the segments, and those in views of them where nothing was found in the text as it is. */
+function withViews(found: readonly Finding[][], length: number, views: readonly View[]): Finding[][] {
+  const all = found.slice(0, length).map((findings) => [...findings]);
+  for (const [i, { of, original }] of views.entries()) {
+    const known = all[of];
+    for (const finding of found[length + i] ?? []) {
+      const same =
+        known?.filter(({ category, label }) => category === finding.category && label === finding.label) ?? [];
+      const there = same.flatMap(({ spans }) => spans);
+      const spans = finding.spans
+        .map(original)
+        .filter((span) => !there.some((one) => one.start < span.end && span.start < one.end));
+      const fresh = finding.spans.length === 0 ? !same.some((one) => one.spans.length === 0) : spans.length > 0;
+      if (fresh) known?.push({ ...finding, spans });
+    }
+  }
+  return all;
+}
+
 async function inspect(
   filter: Filter,
   segments: readonly Segment[],
+  views: readonly View[],
   context: FilterContext,
   timeoutMs: number,
 ): Promise<AttributedFinding[][]> {
   const { signal } = context;
   const fail = (why: string, cause?: unknown) => new FilterError(filter.name, `filter '${filter.name}' ${why}`, cause);
+  const shown = filter.exact ? [...segments, ...views.map(({ segment }) => segment)] : segments;
   if (signal.aborted) throw fail('was stopped', signal.reason);
   const own = new AbortController();
   let timer: NodeJS.Timeout | undefined;
@@ -202,8 +239,9 @@ async function inspect(
   });
   try {
     // In an async function, so that a filter that throws at once is no different from one that rejects.
-    const looking = (async () => filter.inspect(segments, { ...context, signal: own.signal }))();
-    const findings = checked(await Promise.race([looking, stopped]), filter, segments, fail);
+    const looking = (async () => filter.inspect(shown, { ...context, signal: own.signal }))();
+    const found = checked(await Promise.race([looking, stopped]), filter, shown, fail);
+    const findings = filter.exact ? withViews(found, segments.length, views) : found;
     return findings.map((all) => all.map((f) => ({ ...f, filter: filter.name, version: filter.version })));
   } catch (error) {
     // The filter may still be at work.
@@ -237,7 +275,8 @@ export function mergeResults(...all: ContentFilterResults[]): ContentFilterResul
   const merged: ContentFilterResults = {};
   for (const results of all) {
     for (const [category, found] of Object.entries(results)) {
-      const before = merged[category];
+      // Categories have any name, those of Object.prototype too.
+      const before = Object.hasOwn(merged, category) ? merged[category] : undefined;
       if (before === undefined) {
         merged[category] = { ...found };
         continue;

@@ -8,14 +8,17 @@ export interface LabelledSpan extends Span {
 export const placeholder = (label: string) => `[${label}]`;
 
 /**
- * The text with each span's placeholder in its place; where spans overlap, the first one's label stands for all. Half a
- * surrogate pair is never left. JSON (an object, array or string as a whole) stays valid JSON: inside strings an escape goes
- * whole, a number or word (`true`) with a finding becomes a string, and what is between values stays.
+ * The text with each span's placeholder in its place; where spans overlap, the first one's label stands for all. No character as
+ * people see it (a grapheme cluster: a letter with its marks, a surrogate pair, a family of emoji) is left in half. JSON (an
+ * object, array or string as a whole) stays valid JSON: inside strings an escape goes whole, a number or word (`true`) with a
+ * finding becomes a string, and what is between values stays.
  */
 export function mask(text: string, spans: readonly LabelledSpan[]): string {
   const merged = mergeSpans(spans);
   if (merged.length === 0) return text;
-  return isJson(text) ? maskJson(text, merged) : replaceSpans(text, merged);
+  return isJson(text)
+    ? maskJson(text, merged)
+    : replaceSpans(text, mergeSpans(merged.map((span) => whole(text, span))));
 }
 
 /** In order, without overlaps. */
@@ -32,24 +35,35 @@ function mergeSpans(spans: readonly LabelledSpan[]): LabelledSpan[] {
 function replaceSpans(text: string, spans: readonly LabelledSpan[]): string {
   const parts: string[] = [];
   let at = 0;
-  for (const span of spans) {
-    const start = splitsPair(text, span.start) ? span.start - 1 : span.start;
-    const end = splitsPair(text, span.end) ? span.end + 1 : span.end;
-    // A pair cut by two spans was taken by the first.
-    if (start > at || at === 0) parts.push(text.slice(at, start));
-    parts.push(placeholder(span.label));
-    at = Math.max(at, end);
+  for (const { start, end, label } of spans) {
+    parts.push(text.slice(at, start), placeholder(label));
+    at = end;
   }
   parts.push(text.slice(at));
   return parts.join('');
 }
 
-/** Whether the place between two units is inside a surrogate pair. */
-function splitsPair(text: string, at: number): boolean {
-  return isHigh(text.charCodeAt(at - 1)) && isLow(text.charCodeAt(at));
+const CHARACTERS = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+/** More than any character people write has units; what goes beyond is cut. */
+const LONGEST_CHARACTER = 64;
+/** The first mark that joins the character before it. */
+const FIRST_MARK = 0x300;
+
+/** The span widened so that it cuts no character. */
+function whole(text: string, span: LabelledSpan): LabelledSpan {
+  return { ...span, start: characterAt(text, span.start).start, end: characterAt(text, span.end).end };
 }
-const isHigh = (unit: number) => unit >= 0xd800 && unit <= 0xdbff;
-const isLow = (unit: number) => unit >= 0xdc00 && unit <= 0xdfff;
+
+/** The character that a place is inside of; from the place to itself, if it is between two. */
+function characterAt(text: string, at: number): Span {
+  const between = { start: at, end: at };
+  if (at <= 0 || at >= text.length) return between;
+  if (text.charCodeAt(at - 1) < FIRST_MARK && text.charCodeAt(at) < FIRST_MARK) return between;
+  const from = Math.max(0, at - LONGEST_CHARACTER);
+  const found = CHARACTERS.segment(text.slice(from, at + LONGEST_CHARACTER)).containing(at - from);
+  if (found === undefined || from + found.index === at) return between;
+  return { start: from + found.index, end: from + found.index + found.segment.length };
+}
 
 /** A whole JSON value that is not just a bare word or number: those read the same as text. */
 export function isJson(text: string): boolean {
@@ -64,7 +78,8 @@ export function isJson(text: string): boolean {
 
 /** Strings, numbers and words of a valid JSON text. The parts cannot be confused with each other, so it never goes back. */
 const VALUES = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null/g;
-const ESCAPES = /\\(?:u[0-9a-fA-F]{4}|.)/g;
+/** A pair of them is one character beyond the first 65,536. */
+const ESCAPES = /\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?:u[0-9a-fA-F]{4}|.)/g;
 
 function maskJson(text: string, spans: readonly LabelledSpan[]): string {
   let next = 0;
@@ -79,18 +94,20 @@ function maskJson(text: string, spans: readonly LabelledSpan[]): string {
     }
     if (own.length === 0) return value;
     if (!value.startsWith('"')) return JSON.stringify(placeholder(own[0]?.label ?? 'redacted'));
+    const body = value.slice(1, -1);
     const inner = own
-      .map((span) => ({ ...span, start: Math.max(1, span.start), end: Math.min(value.length - 1, span.end) }))
-      .filter((span) => span.end > span.start);
-    return replaceSpans(value, mergeSpans(inner.map((span) => wholeEscapes(value, span))));
+      .map((span) => ({ ...span, start: Math.max(0, span.start - 1), end: Math.min(body.length, span.end - 1) }))
+      .filter((span) => span.end > span.start)
+      .map((span) => wholeEscapes(body, whole(body, span)));
+    return `"${replaceSpans(body, mergeSpans(inner))}"`;
   });
 }
 
-/** The span widened so that no escape of the string literal is cut. */
-function wholeEscapes(literal: string, span: LabelledSpan): LabelledSpan {
-  if (!literal.includes('\\')) return span;
+/** The span widened so that no escape of the string's body is cut. */
+function wholeEscapes(body: string, span: LabelledSpan): LabelledSpan {
+  if (!body.includes('\\')) return span;
   let { start, end } = span;
-  for (const match of literal.matchAll(ESCAPES)) {
+  for (const match of body.matchAll(ESCAPES)) {
     const from = match.index;
     const to = from + match[0].length;
     if (from >= end) break;

@@ -11,6 +11,11 @@ export interface Segment {
   /** Where in the answer, for logs: `choices.0.content`. */
   id: string;
   text: string;
+  /**
+   * It is not the text itself but what is read in it when its escapes are undone (`\u0078` as `x`). Filters that compute look for
+   * things there too; a form it need not have.
+   */
+  unescaped?: true;
 }
 
 /** A place in a segment's text: from `start` up to, not including, `end`, in UTF-16 units as JavaScript counts. */
@@ -67,6 +72,8 @@ export interface Filter {
    * to light what it stood beside.
    */
   readonly exact: boolean;
+  /** Why it cannot judge anything here, where that is known before: then nothing need be made for it to judge. */
+  readonly unavailable?: FilterError;
   /** Findings of each segment, in the order of the segments. Many calls may be under way at once. */
   inspect(segments: readonly Segment[], context: FilterContext): Promise<Finding[][]>;
   /** Frees what it holds (a model, connections). */

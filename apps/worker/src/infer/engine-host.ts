@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Capabilities, type Engine, EngineError, type GenerateRequest, type Generation } from '@batchmill/engine';
+import {
+  type Capabilities,
+  type ClassifyRequest,
+  type Engine,
+  EngineError,
+  type GenerateRequest,
+  type Generation,
+} from '@batchmill/engine';
 import type { Logger } from '@batchmill/telemetry';
 
 const FIRST_PAUSE_MS = 200;
@@ -12,33 +19,47 @@ const LONGEST_PAUSE_MS = 30_000;
 export class EngineHost {
   readonly #start: () => Promise<Engine>;
   readonly #log: Logger;
+  /** As the log calls it. */
+  readonly #what: string;
   #engine: Promise<Engine>;
   #capabilities: Capabilities;
   #closed = false;
   /** How often it died since we started, for metrics. */
   deaths = 0;
 
-  private constructor(start: () => Promise<Engine>, log: Logger, engine: Engine) {
+  private constructor(start: () => Promise<Engine>, log: Logger, engine: Engine, what: string) {
     this.#start = start;
     this.#log = log;
+    this.#what = what;
     this.#capabilities = engine.capabilities;
     this.#engine = Promise.resolve(engine);
     this.#watch(engine);
   }
 
   /** Starts the first engine. Throws its EngineError if it cannot start: a wrong model is to be told at once. */
-  static async open(start: () => Promise<Engine>, log: Logger): Promise<EngineHost> {
-    return new EngineHost(start, log, await start());
+  static async open(start: () => Promise<Engine>, log: Logger, what = 'engine'): Promise<EngineHost> {
+    return new EngineHost(start, log, await start(), what);
   }
 
   get capabilities(): Capabilities {
     return this.#capabilities;
   }
 
-  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+  generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+    return this.#call((engine) => engine.generate(request, signal), signal);
+  }
+
+  classify(request: ClassifyRequest, signal: AbortSignal): Promise<Record<string, number>> {
+    return this.#call((engine) => {
+      if (engine.classify === undefined) throw new EngineError('unsupported', 'this engine does not classify');
+      return engine.classify(request, signal);
+    }, signal);
+  }
+
+  async #call<T>(work: (engine: Engine) => Promise<T>, signal: AbortSignal): Promise<T> {
     const engine = await abortable(this.#engine, signal);
     try {
-      return await engine.generate(request, signal);
+      return await work(engine);
     } catch (error) {
       // Calls fail a moment before the engine is known to have ended. Whoever tries again must not meet the dead one: that
       // would pass for a second death.
@@ -66,7 +87,7 @@ export class EngineHost {
       this.deaths++;
       this.#log.error(
         { code: death.code, signal: death.signal, stderr: death.stderr },
-        'the engine died; restarting it',
+        `the ${this.#what} died; restarting it`,
       );
       this.#engine = this.#restart();
       // Whoever waits for it hears of a failure; without a waiter it must not count as unhandled.
@@ -86,11 +107,11 @@ export class EngineHost {
         }
         this.#capabilities = engine.capabilities;
         this.#watch(engine);
-        this.#log.info({ engine: engine.capabilities.engine }, 'the engine is up again');
+        this.#log.info({ engine: engine.capabilities.engine }, `the ${this.#what} is up again`);
         return engine;
       } catch (error) {
         if (this.#closed) throw error;
-        this.#log.error({ err: error, retryInMs: pause * 2 }, 'the engine does not start');
+        this.#log.error({ err: error, retryInMs: pause * 2 }, `the ${this.#what} does not start`);
       }
     }
   }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Item, lineId } from '@batchmill/batch';
 import { RequestError } from '@batchmill/contract';
-import { EngineError, type GenerateRequest, type Generation } from '@batchmill/engine';
+import type { GenerateRequest, Generation } from '@batchmill/engine';
 import type { SelfVerdict } from '@batchmill/safety';
 import type { Piece, TaskContext } from '@batchmill/tasks';
 import { z } from 'zod';
@@ -11,6 +11,7 @@ import { type Clock, within } from './clock.ts';
 import type { ItemJudge } from './item-judge.ts';
 import type { ItemPieces } from './pieces.ts';
 import type { ItemDeps, ItemScope } from './run-item.ts';
+import { sparingBystanders } from './suspects.ts';
 
 /** The item, or a piece of it, took longer than it may. */
 export class ItemTimeout extends RequestError {
@@ -74,8 +75,8 @@ export function itemContext(
             verdicts = judge.verdictsOf(ofPiece);
             return made;
           });
-          // What the filters would take out of the answer must not lie in the bucket either.
-          const clean = await judge.clean(piece.texts(value), signal);
+          // What the filters would take out of the answer must not lie in the bucket either, nor of what it was made of.
+          const clean = await judge.clean([...piece.texts(value), ...verdicts.map(({ text }) => text)], signal);
           pieces.keep(name, { value, verdicts } satisfies Kept, piece.units(value), clean);
           return value;
         } finally {
@@ -125,23 +126,8 @@ function readKept<T>(kept: unknown, piece: Piece<T>): { value: T; verdicts: read
   }
 }
 
-/**
- * One engine call. If the engine dies under it, the call is tried once more with no other running beside it: what kills
- * the engine again then is the culprit and fails with `engine_crash`; the others were bystanders and get their answer.
- */
-async function generate(deps: ItemDeps, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
-  const call = () => deps.engine.generate(request, signal);
-  try {
-    return await deps.slots.run(call, signal);
-  } catch (error) {
-    if (!(error instanceof EngineError) || error.code !== 'engine_died') throw error;
-  }
-  try {
-    return await deps.slots.runAlone(call, signal);
-  } catch (error) {
-    if (!(error instanceof EngineError) || error.code !== 'engine_died') throw error;
-    throw new RequestError(500, 'The engine crashed on this item, twice. It was not tried again.', {
-      code: 'engine_crash',
-    });
-  }
+function generate(deps: ItemDeps, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+  const crashed = () =>
+    new RequestError(500, 'The engine crashed on this item, twice. It was not tried again.', { code: 'engine_crash' });
+  return sparingBystanders(deps.slots, () => deps.engine.generate(request, signal), signal, crashed);
 }

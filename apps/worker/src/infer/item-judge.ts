@@ -35,7 +35,7 @@ export class ItemJudge {
     this.#ids = ids;
     this.#judge = createJudge(
       safety.policy,
-      safety.filters.map((filter) => (filter.exact ? filter : remembering(filter))),
+      safety.filters.map((filter) => (isCostly(filter) ? remembering(filter) : filter)),
     );
   }
 
@@ -90,7 +90,7 @@ export class ItemJudge {
   /** Whether nothing would be taken out of these texts: only then they may be kept where others could read them. */
   async clean(texts: readonly string[], signal: AbortSignal): Promise<boolean> {
     const judged = await this.judge(
-      texts.filter((text) => text !== '').map((text, i) => ({ id: `piece.${i}`, text })),
+      [...new Set(texts)].filter((text) => text !== '').map((text, i) => ({ id: `piece.${i}`, text })),
       signal,
     );
     return judged.every(({ blocked, redacted }) => !blocked && !redacted);
@@ -111,6 +111,9 @@ function askedOf({ messages }: GenerateRequest): Asked[] {
   }
   return shown.filter(({ text }) => text !== '');
 }
+
+/** What the model said of its own answer is there already: it costs nothing to read, and of the same text it may have said more. */
+const isCostly = ({ exact, name }: Filter) => !exact && name !== 'self_judge';
 
 /** The filter, asked once for each text of an item. */
 function remembering(filter: Filter): Filter {

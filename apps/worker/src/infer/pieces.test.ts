@@ -6,7 +6,16 @@ import { pathToFileURL } from 'node:url';
 import { layout, openBucket, parsePart, parsePieces } from '@batchmill/bucket';
 import { type Endpoint, NO_USAGE, RequestError } from '@batchmill/contract';
 import { type Engine, EngineError } from '@batchmill/engine';
-import { AuditLog, DEFAULT_POLICY, rules } from '@batchmill/safety';
+import {
+  AuditLog,
+  DEFAULT_POLICY,
+  type Filter,
+  FilterError,
+  localFilters,
+  Policy,
+  rules,
+  selfJudge,
+} from '@batchmill/safety';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import { createLogger } from '@batchmill/telemetry';
 import { beforeEach, expect, test } from 'vitest';
@@ -268,4 +277,80 @@ test('a piece of which the policy takes something out is never written, only kep
   const { found, units } = await results();
   expect(found.a?.text).toBe('page 0 see [number] page 2 page 3');
   expect((await keptUnits()) + units).toBe(4);
+});
+
+test('what a piece was made of is not kept either, if the filters would take it out', async () => {
+  await writeShard({ name: 'a', pages: 2 });
+  const secret = 'KD-12345678';
+  // Page 1 is read by way of a thought that names what the policy masks, and is itself clean.
+  const speaking: Engine = {
+    ...idle,
+    generate: async ({ messages: [message] }) => {
+      const [part] = message?.content ?? [];
+      const asked = part?.type === 'text' ? part.text : '';
+      return {
+        text: `read ${asked}`,
+        reasoning: asked === '1' ? `It says ${secret}.` : null,
+        toolCalls: [],
+        finishReason: 'stop',
+        usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 1, reasoningTokens: 0 },
+        logprobs: null,
+        unsafe: 0.1,
+      };
+    },
+  };
+  const engine = await EngineHost.open(async () => speaking, log);
+  const policy = Policy.parse({
+    version: 1,
+    name: 'both',
+    filters: {
+      self_judge: {},
+      rules: [{ name: 'number', pattern: 'KD-\\d{8}', category: 'internal', severity: 4 }],
+    },
+    categories: { internal: 'redact' },
+  });
+  const judge = selfJudge();
+  const judges = new Judges(
+    bucket,
+    () => ({ filters: [...localFilters(policy), judge], selfJudge: judge.judge }),
+    policy,
+  );
+  const read: Page = async (page, context, signal) => {
+    const request = {
+      messages: [{ role: 'user' as const, content: [{ type: 'text' as const, text: `${page}` }] }],
+      thinking: false,
+      sampling: { temperature: 0, topP: 1, topK: 1 },
+      stop: [],
+      format: { type: 'text' as const },
+    };
+    const { text } = await context.generate(request, signal);
+    // Long enough for pieces to be written before the item ends.
+    if (page === 1) await sleep(200);
+    return text;
+  };
+  await run(read, [], { engine, judges, partIntervalMs: 20 });
+  expect((await results()).found.a?.text).toBe('read 0 read 1');
+  expect(await keptUnits()).toBe(1);
+  for await (const { key } of bucket.list('')) {
+    const text = Buffer.from((await bucket.get(key)) ?? []).toString('utf8');
+    expect(text, key).not.toContain(secret);
+  }
+});
+
+test('where a filter of the policy is not to be had, nothing is made', async () => {
+  await writeShard({ name: 'a', pages: 1 });
+  const unavailable = new FilterError('guard', 'there is no guard model');
+  const filter: Filter = {
+    name: 'guard',
+    version: 'none',
+    categories: [],
+    exact: false,
+    unavailable,
+    inspect: () => Promise.reject(unavailable),
+  };
+  const made: string[] = [];
+  const judges = new Judges(bucket, () => ({ filters: [filter], selfJudge: null }));
+  await run(async () => 'text', made, { judges });
+  expect(made).toEqual([]);
+  expect((await results()).found.a).toMatchObject({ status: 500, code: 'content_filter_error' });
 });

@@ -122,6 +122,8 @@ async function answerItem(
 ): Promise<{ body: unknown; usage: Usage; findings: FindingCounts | null }> {
   const task = deps.tasks.get(item.url);
   if (task === undefined) throw new RequestError(404, `Unknown endpoint: ${item.url}`, { code: 'unknown_url' });
+  const missing = scope.safety.filters.find(({ unavailable }) => unavailable !== undefined)?.unavailable;
+  if (missing !== undefined) throw missing;
   for (let attempt = 0; ; attempt++) {
     const ids = { tenant: scope.tenant, batchId: scope.batchId, customId: item.custom_id };
     const judge = new ItemJudge(scope.safety, ids);

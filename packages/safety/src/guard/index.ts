@@ -1,4 +1,4 @@
 export { FORMATS, GUARD_FORMATS, type GuardFormatName, guardCategories } from './formats.ts';
 export { type GuardOptions, guard } from './guard.ts';
 export { bandOf } from './judge.ts';
-export { type GuardModel, type GuardModelOptions, startGuard } from './start.ts';
+export { type GuardModelOptions, startGuard } from './start.ts';

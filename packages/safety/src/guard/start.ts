@@ -1,7 +1,5 @@
 import { basename } from 'node:path';
 import { type Engine, startEngine } from '@batchmill/engine';
-import type { Filter } from '../port.ts';
-import { type GuardOptions, guard } from './guard.ts';
 
 export interface GuardModelOptions {
   /** The guard model's GGUF. */
@@ -16,29 +14,20 @@ export interface GuardModelOptions {
   gpuLayers?: number;
 }
 
-/** A guard model in memory. Filters of several policies share it. */
-export interface GuardModel {
-  filter(options: Omit<GuardOptions, 'engine'>): Filter;
-  /** As `Engine.ended`. */
-  readonly ended: Engine['ended'];
-  health(): Promise<void>;
-  /** Ends the model's process; filters fail from then on. */
-  close(): Promise<void>;
-}
-
 /** A window of 2,000 tokens, half as much of what was asked, and prompts of up to 900 tokens, with room for dense text. */
 const CONTEXT_TOKENS = 8_192;
 
 /**
- * Loads a guard model into a node-llama-cpp process of its own, so that judging holds no slot of the engine that answers.
+ * Loads a guard model into a node-llama-cpp process of its own, so that judging holds no slot of the engine that answers. `guard`
+ * makes filters of it; those of several policies share it.
  * @throws EngineError `model_unusable` when the model cannot be loaded.
  */
-export async function startGuard({
+export function startGuard({
   modelPath,
   contextTokens = CONTEXT_TOKENS,
   ...options
-}: GuardModelOptions): Promise<GuardModel> {
-  const engine = await startEngine({
+}: GuardModelOptions): Promise<Engine> {
+  return startEngine({
     kind: 'node-llama-cpp',
     modelPath,
     mmprojPath: null,
@@ -47,10 +36,4 @@ export async function startGuard({
     imageTokens: 0,
     ...options,
   });
-  return {
-    filter: (filter) => guard({ engine, ...filter }),
-    ended: engine.ended,
-    health: () => engine.health(),
-    close: () => engine.close(),
-  };
 }

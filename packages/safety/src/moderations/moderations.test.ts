@@ -173,9 +173,7 @@ describe('moderations', () => {
     const stopped = async () => {
       const stop = new AbortController();
       setTimeout(() => stop.abort(), 100);
-      const before = performance.now();
       await expect(filter.inspect([{ id: 'a', text: 'a' }], { ...context, signal: stop.signal })).rejects.toThrow();
-      expect(performance.now() - before).toBeLessThan(5_000);
     };
     answer = () => undefined;
     for (let i = 0; i < 4; i++) await stopped();

@@ -33,7 +33,7 @@ interface Schema {
 
 /**
  * Filter by the rules of a policy file: a finding for each rule whose pattern matches, with the places, and for each whose schema
- * an answer does not fit, without. Schemas are for answers: reasoning and the names and arguments of tool calls need not fit.
+ * an answer does not fit, without. Schemas are for answers: reasoning, raw tokens, and the names and arguments of tool calls need not fit.
  *
  * @throws RuleError if a rule cannot work.
  */
@@ -97,4 +97,5 @@ function finding({ name, category, severity }: Rule, spans: readonly Span[]): Fi
   return { category, severity, score: 1, label: name, spans };
 }
 
-const isAnswer = ({ id }: Segment): boolean => !/\.reasoning$|\.tool_calls\./.test(id);
+const isAnswer = ({ id, unescaped }: Segment): boolean =>
+  unescaped !== true && !/\.reasoning$|\.tokens$|\.tool_calls\./.test(id);

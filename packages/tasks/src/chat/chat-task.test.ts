@@ -92,6 +92,7 @@ describe('the answer', () => {
     expect(calling.draft.segments.map((s) => s.id)).toEqual([
       'choices.0.tool_calls.0.arguments',
       'choices.0.tool_calls.1.arguments',
+      'choices.0.tokens',
     ]);
   });
 
@@ -133,6 +134,35 @@ describe('after the filters', () => {
       content_filter_results: { personal_data: { filtered: false, detected: true, redacted: true } },
     };
     expect(answer).toMatchObject({ choices: [choice, choice] });
+  });
+
+  it('has no log-probabilities of what is in no other text', async () => {
+    const spelling = async (r: GenerateRequest): Promise<Generation> => {
+      const tokens = ['fine', ' and joe@', 'example.com', '\u{1f600}'].map((token) => ({
+        token,
+        logprob: -1,
+        bytes: [...Buffer.from(token)],
+        top: [],
+      }));
+      return { ...(await echo(r)), text: 'fine', logprobs: tokens };
+    };
+    const { draft, answer } = await run(user('x', { logprobs: true }), { generate: spelling }, 'redact');
+    expect(draft.segments).toEqual([
+      { id: 'choices.0.content', text: 'fine' },
+      { id: 'choices.0.tokens', text: 'fine and joe@example.com\u{1f600}' },
+    ]);
+    expect(answer).toMatchObject({ choices: [{ message: { content: 'fine' }, logprobs: null }] });
+    expect(JSON.stringify(answer)).not.toContain('joe');
+  });
+
+  it('says what was looked for of an empty answer too', async () => {
+    const empty = async (r: GenerateRequest): Promise<Generation> => ({ ...(await echo(r)), text: '' });
+    const { answer } = await run(user('x'), { generate: empty }, 'block');
+    expect(answer).toMatchObject({
+      choices: [
+        { message: { content: '' }, content_filter_results: { personal_data: { filtered: false, detected: false } } },
+      ],
+    });
   });
 
   it('has nothing left of a choice of which anything is blocked', async () => {

@@ -9,8 +9,10 @@ interface ChoiceDraft {
   content: number | null;
   reasoning: number | null;
   calls: { id: string; name: string | number; arguments: number }[];
-  /** Every token the engine reports belongs to a text that is judged. */
-  logprobsCovered: boolean;
+  /** What the tokens of the log-probabilities spell, where it is not the content: with calls in the model's own form, say. */
+  tokens: number | null;
+  /** Of calls that are not delivered there are no log-probabilities either. */
+  everyCall: boolean;
 }
 
 export interface DraftOptions {
@@ -32,16 +34,19 @@ export function draft(generations: readonly Generation[], options: DraftOptions)
   const choices = generations.map((generation, c): ChoiceDraft => {
     const at = `choices.${c}`;
     const calls = options.oneCall ? generation.toolCalls.slice(0, 1) : generation.toolCalls;
+    const spelled = spelledBy(generation.logprobs);
     return {
       generation,
-      content: generation.text === '' ? null : segment(`${at}.content`, generation.text),
+      // An empty answer is one too: it may have to fit a schema, and somebody wants to know that it was looked at.
+      content: generation.text === '' && calls.length > 0 ? null : segment(`${at}.content`, generation.text),
       reasoning: generation.reasoning ? segment(`${at}.reasoning`, generation.reasoning) : null,
       calls: calls.map((call, t) => ({
         id: call.id,
         name: options.tools.has(call.name) ? call.name : segment(`${at}.tool_calls.${t}.name`, call.name),
         arguments: segment(`${at}.tool_calls.${t}.arguments`, call.arguments),
       })),
-      logprobsCovered: calls.length === generation.toolCalls.length,
+      tokens: spelled === null || spelled === generation.text ? null : segment(`${at}.tokens`, spelled),
+      everyCall: calls.length === generation.toolCalls.length,
     };
   });
   const usage = usageOf(generations);
@@ -83,6 +88,7 @@ function finishChoice(
   const own = [
     choice.content,
     choice.reasoning,
+    choice.tokens,
     ...choice.calls.flatMap((call) => (typeof call.name === 'number' ? [call.name, call.arguments] : [call.arguments])),
   ].filter((i) => i !== null);
   const results = mergeResults(...own.map((i) => judged[i]?.results ?? {}));
@@ -115,11 +121,16 @@ function finishChoice(
     },
     finish_reason: generation.finishReason,
     logprobs:
-      generation.logprobs === null || !untouched || !choice.logprobsCovered
+      generation.logprobs === null || !untouched || !choice.everyCall
         ? null
         : { content: generation.logprobs.map(tokenLogprob), refusal: null },
     ...filterResults,
   };
+}
+
+/** The text of the tokens together: one of them may be no more than a part of a character. */
+function spelledBy(logprobs: readonly GenerationLogprob[] | null): string | null {
+  return logprobs === null ? null : Buffer.concat(logprobs.map(({ bytes }) => Buffer.from(bytes))).toString('utf8');
 }
 
 function tokenLogprob({ token, logprob, bytes, top }: GenerationLogprob): TokenLogprob {
