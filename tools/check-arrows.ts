@@ -15,7 +15,8 @@ import { fileURLToPath } from 'node:url';
 /** From the bottom up. `siblings`: packages of this layer may use each other, if it makes no circle. */
 export const LAYERS: readonly Layer[] = [
   { packages: ['contract'], siblings: false },
-  { packages: ['bucket', 'queue', 'config', 'telemetry', 'guard'], siblings: false },
+  { packages: ['telemetry'], siblings: false },
+  { packages: ['bucket', 'queue', 'config', 'guard'], siblings: false },
   {
     packages: ['files', 'keys', 'batch', 'media', 'engine', 'safety', 'tasks', 'webhooks', 'triggers'],
     siblings: true,

@@ -31,6 +31,7 @@ import { listModelsRoute } from './models/list.ts';
 import { createModerationRoute } from './moderations/create.ts';
 import { localModerator } from './moderations/local.ts';
 import { declareSecurity } from './openapi.ts';
+import { metricsRoute } from './operator/metrics.ts';
 import { createTriggerRoute } from './triggers/create.ts';
 import { deleteTriggerRoute } from './triggers/delete.ts';
 import { postEventsRoute } from './triggers/events.ts';
@@ -146,5 +147,6 @@ const ROUTES = [
   getModelRoute,
   healthzRoute,
   readyzRoute,
+  metricsRoute,
   docsRoutes,
 ];

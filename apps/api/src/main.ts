@@ -3,7 +3,7 @@ import { ConfigError, loadConfig } from '@batchmill/config';
 import { createGuard } from '@batchmill/guard';
 import { openQueues, QueueUnavailableError } from '@batchmill/queue';
 import { loadPolicies, PolicyError } from '@batchmill/safety';
-import { createLogger } from '@batchmill/telemetry';
+import { createLogger, startTraces } from '@batchmill/telemetry';
 import { serve } from './server.ts';
 
 /**
@@ -17,6 +17,7 @@ async function main(): Promise<void> {
   if (config.bucketUrl === null || config.queueUrl === null)
     throw new ConfigError('Set BUCKET_URL and QUEUE_URL. To run everything in one process instead: npm start');
   const policies = await loadPolicies(config.safety.policies);
+  const endTraces = await startTraces('api');
   const bucket = await openBucket(config.bucketUrl);
   const queues = await openQueues(config.queueUrl);
   const server = await serve({
@@ -47,6 +48,7 @@ async function main(): Promise<void> {
     await server.close();
     await queues.close();
     await bucket.close();
+    await endTraces();
     log.info('stopped');
     process.exit(0);
   };

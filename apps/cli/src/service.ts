@@ -7,7 +7,7 @@ import type { Config } from '@batchmill/config';
 import { createGuard } from '@batchmill/guard';
 import { openQueues, type Queues, startEmbeddedPostgres } from '@batchmill/queue';
 import { loadPolicies, type Policies } from '@batchmill/safety';
-import type { Logger } from '@batchmill/telemetry';
+import { type Logger, startTraces } from '@batchmill/telemetry';
 import { startWorker } from '@batchmill/worker';
 import { lockHome } from './lock.ts';
 
@@ -52,6 +52,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   try {
     const policies = await loadPolicies(config.safety.policies);
     closers.push(await lockHome(config.home));
+    closers.push(await startTraces('service'));
     const bucket = await openConfiguredBucket(config);
     closers.push(() => bucket.close());
 

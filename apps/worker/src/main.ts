@@ -4,12 +4,12 @@ import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/b
 import { ConfigError, loadConfig } from '@batchmill/config';
 import { EngineError } from '@batchmill/engine';
 import { openQueues, QueueUnavailableError } from '@batchmill/queue';
-import { createLogger } from '@batchmill/telemetry';
+import { createLogger, METRICS_TYPE, metricsText, startTraces } from '@batchmill/telemetry';
 import { ROLES, type Role, startWorker, type Worker } from './worker.ts';
 
 /**
  * The worker process: `node apps/worker/src/main.ts --roles control,infer`. Needs BUCKET_URL and QUEUE_URL, since it shares
- * both with other processes. With `HEALTH_PORT` it answers /healthz and /readyz. SIGTERM stops it without losing anything.
+ * both with other processes. With `HEALTH_PORT` it answers /healthz, /readyz and /metrics. SIGTERM stops it without losing anything.
  */
 const log = createLogger('worker');
 
@@ -23,6 +23,7 @@ async function main(): Promise<void> {
   const config = loadConfig();
   if (config.bucketUrl === null || config.queueUrl === null)
     throw new ConfigError('Set BUCKET_URL and QUEUE_URL. To run everything in one process instead: npm start');
+  const endTraces = await startTraces('worker');
   const bucket = await openBucket(config.bucketUrl);
   const queues = await openQueues(config.queueUrl);
 
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
     health?.close();
     await queues.close();
     await bucket.close();
+    await endTraces();
     log.info('stopped');
     process.exit(0);
   };
@@ -70,6 +72,10 @@ function serveHealth(roles: readonly Role[], ready: () => Promise<void>): { clos
     const answer = (status: number, body: object) => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     };
+    if (request.url === '/metrics') {
+      response.writeHead(200, { 'content-type': METRICS_TYPE }).end(await metricsText());
+      return;
+    }
     if (request.url === '/healthz') return answer(200, { status: 'ok', roles });
     if (request.url !== '/readyz') return answer(404, { status: 'not found' });
     await ready().then(

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { FileBucket } from './file/bucket.ts';
+import { measured } from './measured.ts';
 import type { Bucket } from './port.ts';
 import { S3Bucket } from './s3/bucket.ts';
 import { parseS3Url } from './s3/location.ts';
@@ -20,8 +21,8 @@ export { BucketUrlError } from './url.ts';
  */
 export async function openBucket(url: string): Promise<Bucket> {
   const parsed = URL.parse(url);
-  if (parsed?.protocol === 'file:') return FileBucket.open(folderOf(parsed));
-  if (parsed?.protocol === 's3:') return S3Bucket.open(parseS3Url(parsed, process.env));
+  if (parsed?.protocol === 'file:') return measured(await FileBucket.open(folderOf(parsed)));
+  if (parsed?.protocol === 's3:') return measured(await S3Bucket.open(parseS3Url(parsed, process.env)));
   throw new BucketUrlError(
     `Not a bucket URL: ${JSON.stringify(withoutSecrets(url))}. Use file:///absolute/path or s3://bucket/prefix.`,
   );

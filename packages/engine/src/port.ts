@@ -153,8 +153,20 @@ export interface Generation {
    * what was generated is judged by itself in pieces, and the worst piece counts.
    */
   unsafe?: number;
+  /** How long the slot was at it, as the engine measured it; absent where the engine does not say. */
+  pace?: Pace;
   /** With `judge`: tokens of the verdict's prompt, and how many of them were still in the slot's cache. Not part of `usage`. */
   judging?: { promptTokens: number; cachedTokens: number };
+}
+
+/** What one call did in its slot. */
+export interface Pace {
+  slot: number;
+  /** Prompt tokens that were computed, not taken from the cache. */
+  prefillTokens: number;
+  prefillMs: number;
+  decodeTokens: number;
+  decodeMs: number;
 }
 
 export interface GenerationLogprob {

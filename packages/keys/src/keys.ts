@@ -9,6 +9,7 @@ const KeyCreate = z.strictObject({
   name: z.string().min(1).max(100),
   /** Name of a content policy; whether there is one, the caller checks. */
   policy: z.string().min(1).max(63).optional(),
+  operator: z.boolean().optional(),
   /** Unix seconds. */
   expiresAt: z.number().int().positive().optional(),
 });
@@ -23,7 +24,7 @@ export type KeyCreate = z.input<typeof KeyCreate>;
 export async function createKey(bucket: Bucket, input: KeyCreate): Promise<{ key: string; record: KeyRecord }> {
   const parsed = KeyCreate.safeParse(input);
   if (!parsed.success) throw invalid(parsed.error);
-  const { tenant, name, policy, expiresAt } = parsed.data;
+  const { tenant, name, policy, operator, expiresAt } = parsed.data;
   const key = `bm_live_${randomBytes(32).toString('base64url')}`;
   const now = Date.now();
   const record: KeyRecord = {
@@ -32,6 +33,7 @@ export async function createKey(bucket: Bucket, input: KeyCreate): Promise<{ key
     name,
     hint: key.slice(-4),
     policy: policy ?? null,
+    operator: operator ?? false,
     created_at: Math.floor(now / 1000),
     expires_at: expiresAt ?? null,
     revoked_at: null,

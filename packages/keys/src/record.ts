@@ -15,6 +15,8 @@ export const KeyRecord = z.object({
   hint: z.string(),
   /** Name of a content policy that everything done with this key is judged by too. */
   policy: z.string().nullable().default(null),
+  /** Opens what is the operator's (metrics, scaling, queues) and no tenant's data. */
+  operator: z.boolean().default(false),
   created_at: z.number().int(),
   expires_at: z.number().int().nullable(),
   revoked_at: z.number().int().nullable(),

@@ -10,6 +10,7 @@ import {
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { QueueUnavailableError, within } from './errors.ts';
+import { jobTraces, waited } from './observed.ts';
 
 type JobProcessor = Processor<object, void, string>;
 type JobWorkerOptions = Omit<WorkerOptions, 'connection'>;
@@ -63,6 +64,7 @@ async function openRedis(url: string): Promise<Backend> {
   const connection = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
   const seen = rememberErrors(connection);
   const bull = withBackend(createRedisBackend);
+  const traces = await jobTraces();
   const prefix = 'batchmill';
   try {
     await within(10_000, connection.connect(), () => 'no answer in 10 s');
@@ -74,9 +76,17 @@ async function openRedis(url: string): Promise<Backend> {
   }
   return {
     kind: 'redis',
-    queue: (name) => deaf(new bull.Queue<object, void, string>(name, { connection, prefix })),
+    queue: (name) => deaf(new bull.Queue<object, void, string>(name, { ...traces, connection, prefix })),
     worker: (name, processor, options, events) =>
-      listen(new bull.Worker<object, void, string>(name, processor, { ...options, connection, prefix }), events),
+      listen(
+        new bull.Worker<object, void, string>(name, waited(name, processor), {
+          ...traces,
+          ...options,
+          connection,
+          prefix,
+        }),
+        events,
+      ),
     check: async () => {
       await within(3_000, connection.ping(), () => `Redis at ${host(url)} does not answer${seen()}`);
     },
@@ -103,6 +113,7 @@ async function openPostgres(url: string): Promise<Backend> {
   pool.setMaxListeners(50);
   const seen = rememberErrors(pool);
   const bull = withBackend(createPostgresBackend);
+  const traces = await jobTraces();
   const makeSchema = async () => {
     const client = await pool.connect();
     try {
@@ -136,9 +147,12 @@ async function openPostgres(url: string): Promise<Backend> {
   }
   return {
     kind: 'postgres',
-    queue: (name) => deaf(new bull.Queue<object, void, string>(name, { connection })),
+    queue: (name) => deaf(new bull.Queue<object, void, string>(name, { ...traces, connection })),
     worker: (name, processor, options, events) =>
-      listen(new bull.Worker<object, void, string>(name, processor, { ...options, connection }), restoring(events)),
+      listen(
+        new bull.Worker<object, void, string>(name, waited(name, processor), { ...traces, ...options, connection }),
+        restoring(events),
+      ),
     check: async () => {
       await within(3_000, pool.query('SELECT 1'), () => `PostgreSQL at ${host(url)} does not answer${seen()}`);
     },

@@ -1,4 +1,5 @@
 import type { ContentFilterResults, Severity as SeverityName } from '@batchmill/contract';
+import { metrics, seconds } from '@batchmill/telemetry';
 import { z } from 'zod';
 import { type LabelledSpan, mask, placeholder } from './mask.ts';
 import type { Policy } from './policy/index.ts';
@@ -230,6 +231,7 @@ async function inspect(
   const shown = filter.exact ? [...segments, ...views.map(({ segment }) => segment)] : segments;
   if (signal.aborted) throw fail('was stopped', signal.reason);
   const own = new AbortController();
+  const taken = seconds();
   let timer: NodeJS.Timeout | undefined;
   let onAbort = () => {};
   const stopped = new Promise<never>((_, reject) => {
@@ -246,8 +248,10 @@ async function inspect(
   } catch (error) {
     // The filter may still be at work.
     own.abort(error);
+    if (!signal.aborted) metrics.filterFailures.inc({ filter: filter.name });
     throw error instanceof FilterError ? error : fail('failed', error);
   } finally {
+    metrics.filterSeconds.observe({ filter: filter.name }, taken());
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
   }

@@ -1,4 +1,5 @@
 import { destination, type Logger, pino } from 'pino';
+import { traceIds } from './traces.ts';
 
 export type { Logger };
 
@@ -7,6 +8,7 @@ const SECRETS = ['authorization', 'apiKey', 'key', 'secret', 'password', 'token'
 
 /**
  * One JSON line per event on standard error (standard output belongs to the commands' results).
+ * With traces on (`startTraces`), a line has the ids of its trace and span.
  * `LOG_LEVEL` sets the level: `info` by default, `silent` switches logging off.
  *
  * @example createLogger('worker').info({ batch: id, shard: 3 }, 'shard done')
@@ -20,6 +22,7 @@ export function createLogger(name: string): Logger {
       serializers: { err: describeError },
       redact: { paths: SECRETS.flatMap((s) => [s, `*.${s}`]), censor: '[redacted]' },
       timestamp: pino.stdTimeFunctions.isoTime,
+      mixin: () => traceIds() ?? {},
     },
     destination({ dest: 2, sync: false }),
   );

@@ -1,5 +1,6 @@
 import { type Bucket, layout, parseDue } from '@batchmill/bucket';
 import type { DeliverJob } from '@batchmill/queue';
+import { metrics } from '@batchmill/telemetry';
 import { type AttemptFact, type DeliveryState, deliveryIds, readDelivery } from './delivery.ts';
 import { type EmitDeps, emit } from './emit.ts';
 import { type EndpointFact, listEndpoints, readEndpoint, revise } from './endpoint.ts';
@@ -85,6 +86,8 @@ async function recorded(
 ): Promise<number | null> {
   const { bucket, schedule = SCHEDULE } = deps;
   const { delivery, attempts } = state;
+  const outcome = sent.error === null ? 'taken' : sent.status === null ? 'unreachable' : 'refused';
+  metrics.webhookAttempts.inc({ outcome });
   const gone = sent.status === 410;
   const pause = sent.error === null || gone ? undefined : schedule[attempts + 1];
   // A tenth more or less, so that what failed together does not come back together.
@@ -117,10 +120,9 @@ async function settle(
   { delivery }: DeliveryState,
   status: 'delivered' | 'failed',
 ): Promise<void> {
-  await bucket.create(
-    layout.hook.settled(tenant, delivery.endpoint_id, delivery.id),
-    JSON.stringify({ status, at: seconds() }),
-  );
+  const settled = layout.hook.settled(tenant, delivery.endpoint_id, delivery.id);
+  if (await bucket.create(settled, JSON.stringify({ status, at: seconds() })))
+    metrics.webhooks.inc({ outcome: status });
 }
 
 /** Deliveries looked at, at most, to tell whether an endpoint keeps failing. */

@@ -13,7 +13,9 @@ export interface Access {
   /** True while no API key was ever created: then everybody who can reach the port may use the API. */
   open(): Promise<boolean>;
   /** What an `Authorization` header opens: a tenant's data, under a content policy. @throws RequestError 401 */
-  opened(authorization: string | undefined): Promise<{ id: string; tenant: string; policy: string | null }>;
+  opened(
+    authorization: string | undefined,
+  ): Promise<{ id: string; tenant: string; policy: string | null; operator: boolean }>;
 }
 
 /** Access by the API keys in the bucket. The first key that is created closes an open service within seconds. */
@@ -48,19 +50,26 @@ export function createAccess(bucket: Bucket): Access {
 }
 
 const EVENTS = /^\/v1\/triggers\/[^/]+\/events$/;
+/** What answers operators only: see `operator.ts`. */
+const OPERATORS = /^\/v1\/autoscale\//;
 
 /** Sets the tenant of a request, or refuses it. */
 export function authenticate(access: Access): MiddlewareHandler<Env> {
   return async (c, next) => {
     // Events have no API key: their sender proves by its signature who it is.
     if (c.req.method === 'POST' && EVENTS.test(c.req.path)) return next();
+    if (OPERATORS.test(c.req.path)) return next();
     if (await access.open()) {
       assertLocalRequest(c.req.header('host'), c.req.header('origin'));
       c.set('tenant', DEFAULT_TENANT);
       c.set('policy', null);
       c.set('key', null);
     } else {
-      const { id, tenant, policy } = await access.opened(c.req.header('authorization'));
+      const { id, tenant, policy, operator } = await access.opened(c.req.header('authorization'));
+      if (operator)
+        throw new RequestError(403, "This is an operator's key: it opens no files and batches. Use a tenant's key.", {
+          code: 'operator_key',
+        });
       c.set('tenant', tenant);
       c.set('policy', policy);
       c.set('key', id);

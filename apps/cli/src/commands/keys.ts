@@ -16,8 +16,9 @@ export function keysCommand(program: Command): void {
     .requiredOption('--name <name>', 'what it is for')
     .option('--tenant <tenant>', 'whose data it opens: tenants never see each other', 'default')
     .option('--policy <name>', 'content policy that everything done with it is judged by too (POLICIES)')
+    .option('--operator', "opens what is the operator's (metrics, scaling, queues) and no tenant's data", false)
     .option('--days <n>', 'days until it expires (default: never)')
-    .action(async (options: { name: string; tenant: string; policy?: string; days?: string }) => {
+    .action(async (options: CreateOptions) => {
       const { policies } = loadConfig().safety;
       if (options.policy !== undefined) (await loadPolicies(policies)).resolve(options.tenant, [options.policy]);
       const bucket = await openConfiguredBucket(loadConfig());
@@ -53,7 +54,9 @@ export function keysCommand(program: Command): void {
       try {
         for (const key of await listKeys(bucket)) {
           const state = key.revoked_at !== null ? 'revoked' : isLive(key) ? 'live' : 'expired';
-          process.stdout.write(`${key.id}  ${state.padEnd(7)}  ${key.tenant}  …${key.hint}  ${key.name}\n`);
+          process.stdout.write(
+            `${key.id}  ${state.padEnd(7)}  ${key.operator ? '(operator)' : key.tenant}  …${key.hint}  ${key.name}\n`,
+          );
         }
       } finally {
         await bucket.close();
@@ -76,18 +79,25 @@ export function keysCommand(program: Command): void {
     });
 }
 
-async function create(
-  bucket: Bucket,
-  options: { name: string; tenant: string; policy?: string; days?: string },
-): Promise<void> {
+interface CreateOptions {
+  name: string;
+  tenant: string;
+  policy?: string;
+  operator?: boolean;
+  days?: string;
+}
+
+async function create(bucket: Bucket, options: CreateOptions): Promise<void> {
   const days = options.days === undefined ? null : Number(options.days);
   if (days !== null && !(days > 0)) throw new CommandError('--days takes a number above 0.');
   const { key, record } = await createKey(bucket, {
     tenant: options.tenant,
     name: options.name,
     ...(options.policy === undefined ? {} : { policy: options.policy }),
+    ...(options.operator === true ? { operator: true } : {}),
     ...(days === null ? {} : { expiresAt: Math.floor(Date.now() / 1000 + days * 86_400) }),
   });
-  process.stderr.write(`Key ${record.id} for tenant '${record.tenant}'. Keep it: it cannot be shown again.\n`);
+  const whose = record.operator ? 'operators' : `tenant '${record.tenant}'`;
+  process.stderr.write(`Key ${record.id} for ${whose}. Keep it: it cannot be shown again.\n`);
   process.stdout.write(`${key}\n`);
 }

@@ -7,7 +7,7 @@ import {
   type GenerateRequest,
   type Generation,
 } from '@batchmill/engine';
-import type { Logger } from '@batchmill/telemetry';
+import { annotate, innerSpan, type Logger, metrics, seconds } from '@batchmill/telemetry';
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;
@@ -24,8 +24,10 @@ export class EngineHost {
   #engine: Promise<Engine>;
   #capabilities: Capabilities;
   #closed = false;
-  /** How often it died since we started, for metrics. */
+  /** How often it died since we started. */
   deaths = 0;
+  /** Tokens that each slot held at the end of its last answer. */
+  readonly #held = new Map<number, number>();
 
   private constructor(start: () => Promise<Engine>, log: Logger, engine: Engine, what: string) {
     this.#start = start;
@@ -45,8 +47,14 @@ export class EngineHost {
     return this.#capabilities;
   }
 
-  generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
-    return this.#call((engine) => engine.generate(request, signal), signal);
+  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+    const generation = await innerSpan('engine.generate', {}, async () => {
+      const made = await this.#call((engine) => engine.generate(request, signal), signal);
+      annotate(spanAttributes(made));
+      return made;
+    });
+    this.#measure(generation);
+    return generation;
   }
 
   classify(request: ClassifyRequest, signal: AbortSignal): Promise<Record<string, number>> {
@@ -58,14 +66,27 @@ export class EngineHost {
 
   async #call<T>(work: (engine: Engine) => Promise<T>, signal: AbortSignal): Promise<T> {
     const engine = await abortable(this.#engine, signal);
+    const taken = seconds();
+    let outcome = 'answered';
     try {
       return await work(engine);
     } catch (error) {
+      outcome = error instanceof EngineError ? error.code : 'engine_failed';
       // Calls fail a moment before the engine is known to have ended. Whoever tries again must not meet the dead one: that
       // would pass for a second death.
       if (error instanceof EngineError && error.code === 'engine_died') await engine.ended;
       throw error;
+    } finally {
+      metrics.engineCall.observe({ engine: this.#what, outcome }, taken());
     }
+  }
+
+  /** Tokens in the KV cache of all slots, as far as the engine says which slot answered, and room for how many there is. */
+  cache(): { tokens: number; capacity: number } {
+    const { slots, contextTokens } = this.#capabilities;
+    let tokens = 0;
+    for (const held of this.#held.values()) tokens += held;
+    return { tokens, capacity: slots * contextTokens };
   }
 
   /** Throws if the engine is down or does not answer. */
@@ -81,10 +102,26 @@ export class EngineHost {
     await engine?.close();
   }
 
+  #measure({ usage, pace }: Generation): void {
+    metrics.tokens.inc({ kind: 'prompt' }, usage.promptTokens);
+    metrics.tokens.inc({ kind: 'cached' }, usage.cachedTokens);
+    metrics.tokens.inc({ kind: 'generated' }, usage.completionTokens);
+    metrics.tokens.inc({ kind: 'reasoning' }, usage.reasoningTokens);
+    if (pace === undefined) return;
+    this.#held.set(pace.slot, usage.promptTokens + usage.completionTokens);
+    if (pace.prefillTokens > 0 && pace.prefillMs > 0)
+      metrics.prefillSpeed.observe((pace.prefillTokens / pace.prefillMs) * 1000);
+    // The first token comes with the prompt.
+    if (pace.decodeTokens > 1 && pace.decodeMs > 0)
+      metrics.decodeSpeed.observe((pace.decodeTokens / pace.decodeMs) * 1000);
+  }
+
   #watch(engine: Engine): void {
     void engine.ended.then((death) => {
       if (death === null || this.#closed) return;
       this.deaths++;
+      metrics.engineRestarts.inc({ engine: this.#what });
+      this.#held.clear();
       this.#log.error(
         { code: death.code, signal: death.signal, stderr: death.stderr },
         `the ${this.#what} died; restarting it`,
@@ -115,6 +152,15 @@ export class EngineHost {
       }
     }
   }
+}
+
+function spanAttributes({ usage, finishReason }: Generation) {
+  return {
+    'gen_ai.usage.input_tokens': usage.promptTokens,
+    'gen_ai.usage.output_tokens': usage.completionTokens,
+    'gen_ai.response.finish_reasons': [finishReason],
+    'batchmill.cached_tokens': usage.cachedTokens,
+  };
 }
 
 async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -4,7 +4,7 @@ import { getFile, readFile } from '@batchmill/files';
 import { LANES, type Queues } from '@batchmill/queue';
 import type { Policy } from '@batchmill/safety';
 import type { Source, Task } from '@batchmill/tasks';
-import type { Logger } from '@batchmill/telemetry';
+import { annotate, type Logger, metrics, readAtScrape } from '@batchmill/telemetry';
 import { EngineHost } from './engine-host.ts';
 import { Holds } from './holds.ts';
 import { type BatchSafety, Judges } from './judges.ts';
@@ -99,9 +99,11 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
       lane,
       async (job, lost) => {
         try {
+          annotate({ 'batchmill.batch': job.batchId, 'batchmill.shard': job.shard, 'batchmill.lane': lane });
           await holds.run(key(job), lost, (stop) => runShard(deps, job, stop));
         } catch (error) {
           failed.add(key(job));
+          metrics.retries.inc({ what: 'shard' });
           log.error({ err: error, batch: job.batchId, shard: job.shard }, 'a shard failed; it will be queued again');
           throw error;
         }
@@ -118,6 +120,14 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
       },
     );
   });
+  const unread = readAtScrape(() => {
+    const { tokens, capacity } = engine.cache();
+    metrics.slots.set(size);
+    metrics.slotsBusy.set(Math.min(slots.busy, size));
+    metrics.callsWaiting.set(slots.waiting + Math.max(0, slots.busy - size));
+    metrics.kvTokens.set(tokens);
+    metrics.kvCapacity.set(capacity);
+  });
   log.info({ engine: engine.capabilities.engine, model, slots: size }, 'ready for items');
 
   return {
@@ -130,6 +140,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
       clearTimeout(grace);
       // So that others take what this worker leaves at once, and not after the next sweep.
       await Promise.all(triggers);
+      unread();
       await engine.close();
     },
   };

@@ -2,10 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Item, lineId } from '@batchmill/batch';
-import { RequestError } from '@batchmill/contract';
+import { progressUnit, RequestError } from '@batchmill/contract';
 import type { GenerateRequest, Generation } from '@batchmill/engine';
 import type { SelfVerdict } from '@batchmill/safety';
 import type { Piece, TaskContext } from '@batchmill/tasks';
+import { metrics } from '@batchmill/telemetry';
 import { z } from 'zod';
 import { type Clock, within } from './clock.ts';
 import type { ItemJudge } from './item-judge.ts';
@@ -77,7 +78,10 @@ export function itemContext(
           });
           // What the filters would take out of the answer must not lie in the bucket either, nor of what it was made of.
           const clean = await judge.clean([...piece.texts(value), ...verdicts.map(({ text }) => text)], signal);
-          pieces.keep(name, { value, verdicts } satisfies Kept, piece.units(value), clean);
+          const units = piece.units(value);
+          pieces.keep(name, { value, verdicts } satisfies Kept, units, clean);
+          if (progressUnit(item.url) === 'pages') metrics.pages.inc(units);
+          else metrics.audioSeconds.inc(units);
           return value;
         } finally {
           done();

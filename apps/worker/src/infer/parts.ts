@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PartWriter, ResultRecord } from '@batchmill/batch';
-import type { Logger } from '@batchmill/telemetry';
+import { type Logger, metrics } from '@batchmill/telemetry';
 
 /** A part is written early when this much has gathered. */
 const PART_BYTES = 8 * 1024 * 1024;
@@ -48,6 +48,7 @@ export class Parts {
         return;
       } catch (error) {
         if (attempt === LAST_TRIES) throw error;
+        metrics.retries.inc({ what: 'part' });
         this.#log.warn({ err: error, attempt }, 'results could not be written; trying again');
         await sleep(Math.min(500 * 2 ** attempt, 15_000));
       }
@@ -67,6 +68,7 @@ export class Parts {
       } catch (error) {
         this.#records = [...records, ...this.#records];
         this.#units += units;
+        metrics.retries.inc({ what: 'part' });
         this.#log.warn({ err: error, records: records.length }, 'a part could not be written; it is kept');
       }
     });

@@ -3,6 +3,7 @@ import { type Item, lineId, type ResultRecord, resultRecord } from '@batchmill/b
 import { BucketUnavailableError } from '@batchmill/bucket';
 import { type FindingCounts, newId, RequestError, type Usage } from '@batchmill/contract';
 import { EngineError } from '@batchmill/engine';
+import type { Lane } from '@batchmill/queue';
 import {
   type AuditLog,
   type AuditScope,
@@ -15,7 +16,7 @@ import {
   unjudgedRecord,
 } from '@batchmill/safety';
 import type { Task, TaskContext } from '@batchmill/tasks';
-import type { Logger } from '@batchmill/telemetry';
+import { type Logger, metrics, seconds } from '@batchmill/telemetry';
 import { Clock } from './clock.ts';
 import type { EngineHost } from './engine-host.ts';
 import { ItemTimeout, itemContext } from './item-context.ts';
@@ -40,6 +41,7 @@ export interface ItemDeps {
 export interface ItemScope {
   tenant: string;
   batchId: string;
+  lane: Lane;
   /** Reads for the item's tenant; see `TaskContext`. */
   openFile: TaskContext['openFile'];
   openObject: TaskContext['openObject'];
@@ -81,8 +83,12 @@ export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item, piec
   scope.signal.addEventListener('abort', onInterrupt, { once: true });
   if (scope.signal.aborted) onInterrupt();
   const requestId = newId('req_');
-  const record = (status: number, body: unknown, usage: Usage | null, findings: FindingCounts | null = null) =>
-    resultRecord(
+  const taken = seconds();
+  const record = (status: number, body: unknown, usage: Usage | null, findings: FindingCounts | null = null) => {
+    const outcome = status < 400 ? 'answered' : status < 500 ? 'rejected' : 'failed';
+    metrics.items.inc({ task: item.url, lane: scope.lane, outcome });
+    metrics.itemSeconds.observe({ task: item.url }, taken());
+    return resultRecord(
       item.position,
       {
         id: lineId(scope.batchId, item.position),
@@ -93,6 +99,7 @@ export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item, piec
       usage,
       findings,
     );
+  };
   try {
     const answer = await answerItem(deps, scope, item, pieces, clock, stop.signal);
     return record(200, answer.body, answer.usage, answer.findings);
@@ -133,11 +140,14 @@ async function answerItem(
       // Before anything of the answer is written where somebody might read it.
       const judged = await judge.judge(draft.segments, signal);
       await takeDown(deps.audit, scope, item, draft.segments, judged);
+      for (const { filter, category, action } of judged.flatMap(({ findings }) => findings))
+        metrics.findings.inc({ filter, category, action });
       return { body: named(draft.finish(judged), scope.safety), usage: draft.usage, findings: findingCounts(judged) };
     } catch (error) {
       signal.throwIfAborted();
       const pause = RETRY_PAUSES_MS[attempt];
       if (!mayPass(error) || pause === undefined) throw error;
+      metrics.retries.inc({ what: 'item' });
       deps.log.warn({ err: error, batch: scope.batchId, item: item.custom_id, attempt }, 'trying an item again');
       await sleep(pause, undefined, { signal }).catch(() => {});
       signal.throwIfAborted();

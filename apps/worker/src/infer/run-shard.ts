@@ -2,12 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { judgedBy, PartWriter, readFinished, readPieces, readShard } from '@batchmill/batch';
 import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
 import type { ShardJob } from '@batchmill/queue';
+import { span, untraced } from '@batchmill/telemetry';
 import type { Judges } from './judges.ts';
 import { Parts } from './parts.ts';
 import { Pieces } from './pieces.ts';
 import { type ItemDeps, ItemInterrupted, type ItemScope, runItem } from './run-item.ts';
 import type { Stops } from './stops.ts';
 import { Turns } from './turns.ts';
+
+/** Items of a shard whose spans are kept: the trace of a batch of a million items would be more than anybody can look at. */
+const TRACED_ITEMS = 20;
 
 export interface ShardDeps extends ItemDeps {
   bucket: Bucket;
@@ -55,6 +59,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
   const scope: ItemScope = {
     tenant,
     batchId,
+    lane: job.lane,
     models: deps.models,
     safety,
     key,
@@ -65,6 +70,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
   // Items in pieces take a turn with each piece, since one that takes hours must not hold the turn of another. So many are
   // open that they keep the engine busy if each has one piece only.
   const open = new Turns(deps.pieceTurns.limit);
+  let traced = 0;
   const runOne = async (item: (typeof todo)[number]): Promise<boolean> => {
     let done: () => void;
     try {
@@ -75,7 +81,9 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     }
     try {
       const own = pieces.of(item.position);
-      const record = await runItem(deps, scope, item, own);
+      const run = () => runItem(deps, scope, item, own);
+      const attributes = { 'batchmill.item': item.position, 'batchmill.task': item.url };
+      const record = await (traced++ < TRACED_ITEMS ? span('item', attributes, run) : untraced(run));
       parts.add(record, own.end());
       return true;
     } catch (error) {

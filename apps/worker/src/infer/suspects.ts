@@ -1,4 +1,5 @@
 import { EngineError } from '@batchmill/engine';
+import { metrics } from '@batchmill/telemetry';
 import type { Slots } from './slots.ts';
 
 /**
@@ -16,6 +17,7 @@ export async function sparingBystanders<T>(
   } catch (error) {
     if (!died(error)) throw error;
   }
+  metrics.retries.inc({ what: 'suspect' });
   try {
     return await slots.runAlone(call, signal);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { type Bucket, layout } from '@batchmill/bucket';
 import { addFindings, addUsage, type FindingCounts, NO_USAGE, newId, progressUnit } from '@batchmill/contract';
+import { metrics } from '@batchmill/telemetry';
 import { type ResultRecord, resultRecord } from '../results/record.ts';
 import {
   type BatchFact,
@@ -65,7 +66,7 @@ export async function finalize(bucket: Bucket, batch: BatchFact, plan: PlanFact,
     const outputFile = await output.end();
     const errorFile = await errors.end();
     const cancel = await readFact(bucket, layout.batch.cancel(tenant, id), CancelFact);
-    return await settleFact(bucket, layout.batch.final(tenant, id), FinalFact, {
+    const final = await settleFact(bucket, layout.batch.final(tenant, id), FinalFact, {
       status: frozen.outcome,
       at: now(),
       in_progress_at: plan.in_progress_at,
@@ -81,6 +82,8 @@ export async function finalize(bucket: Bucket, batch: BatchFact, plan: PlanFact,
       units: frozen.units,
       findings,
     });
+    metrics.batchesEnded.inc({ status: final.status });
+    return final;
   } catch (error) {
     output.abort();
     errors.abort();

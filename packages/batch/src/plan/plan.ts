@@ -1,6 +1,7 @@
 import { type Bucket, layout } from '@batchmill/bucket';
 import type { BatchError } from '@batchmill/contract';
 import { readFile } from '@batchmill/files';
+import { metrics } from '@batchmill/telemetry';
 import { type BatchFact, FailedFact, PlanFact, settleFact } from '../state.ts';
 import { estimate } from './estimate.ts';
 import { Fingerprints } from './fingerprints.ts';
@@ -103,6 +104,7 @@ export async function planBatch(
       failed_at: now,
       errors,
     });
+    metrics.batchesEnded.inc({ status: 'failed' });
     return { failed };
   }
   const plan = await settleFact(bucket, layout.batch.plan(batch.tenant, batch.id), PlanFact, {

@@ -5,7 +5,7 @@ import {
   type RenderedPrompt,
   renderPrompt,
 } from '../chat/index.ts';
-import { EngineError, type GenerateRequest, type Generation, type GenerationLogprob } from '../port.ts';
+import { EngineError, type GenerateRequest, type Generation, type GenerationLogprob, type Pace } from '../port.ts';
 import type { AnswerTokens } from './classify.ts';
 import type { Client } from './client.ts';
 import { judge, type Said } from './judge.ts';
@@ -226,8 +226,24 @@ class Run {
         logprobs === undefined
           ? null
           : answerLogprobs(answer?.completion_probabilities ?? [], logprobs, thinking, inThought),
+      ...paceOf([thought, answer].filter((completion) => completion !== null)),
     };
   }
+}
+
+/** What the completions of a call took together. Servers that leave a time out, as old ones do, give none. */
+function paceOf(completions: readonly Completion[]): { pace?: Pace } {
+  const pace: Pace = { slot: 0, prefillTokens: 0, prefillMs: 0, decodeTokens: 0, decodeMs: 0 };
+  for (const completion of completions) {
+    const { id_slot: slot, 'timings/prompt_ms': prefillMs, 'timings/predicted_ms': decodeMs } = completion;
+    if (slot === undefined || prefillMs === undefined || decodeMs === undefined) return {};
+    pace.slot = slot;
+    pace.prefillTokens += completion['timings/prompt_n'] ?? 0;
+    pace.prefillMs += prefillMs;
+    pace.decodeTokens += completion['timings/predicted_n'] ?? completion.tokens_predicted;
+    pace.decodeMs += decodeMs;
+  }
+  return completions.length === 0 ? {} : { pace };
 }
 
 /** Of the answer, not of the reasoning before it. */

@@ -6,6 +6,11 @@ import { z } from 'zod';
 export const COMPLETION_FIELDS = ['content', 'tokens', 'tokens_predicted', 'tokens_evaluated', 'stop_type'].concat([
   'stopping_word',
   'timings/cache_n',
+  'timings/prompt_n',
+  'timings/prompt_ms',
+  'timings/predicted_n',
+  'timings/predicted_ms',
+  'id_slot',
   'completion_probabilities',
 ]);
 
@@ -23,6 +28,11 @@ export const completionSchema = z.object({
   stop_type: z.enum(['none', 'eos', 'limit', 'word']),
   stopping_word: z.string(),
   'timings/cache_n': z.number(),
+  'timings/prompt_n': z.number().optional(),
+  'timings/prompt_ms': z.number().optional(),
+  'timings/predicted_n': z.number().optional(),
+  'timings/predicted_ms': z.number().optional(),
+  id_slot: z.number().optional(),
   completion_probabilities: z.array(probability).optional(),
 });
 export type Completion = z.infer<typeof completionSchema>;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { metrics, timed } from '@batchmill/telemetry';
 import { deadline } from '../deadline.ts';
 import { createLimit } from '../limit.ts';
 import { type End, runDecoder } from './decoders.ts';
@@ -41,7 +42,10 @@ export async function prepareAudio(bytes: Uint8Array, { maxSeconds, signal }: Au
     const time = deadline(timeLimitMs(maxSeconds), signal);
     try {
       await writeFile(path, bytes, { mode: 0o600, flag: 'wx' });
-      const { data, seconds } = await whole(path, maxSeconds, time.signal);
+      const { data, seconds } = await timed(
+        (s) => metrics.mediaSeconds.observe({ step: 'audio' }, s),
+        () => whole(path, maxSeconds, time.signal),
+      );
       return { data, seconds };
     } catch (error) {
       signal?.throwIfAborted();

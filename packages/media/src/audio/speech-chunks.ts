@@ -1,3 +1,4 @@
+import { metrics, timed } from '@batchmill/telemetry';
 import { createLimit } from '../limit.ts';
 import { runDecoder } from './decoders.ts';
 
@@ -65,10 +66,26 @@ export async function* speechChunks(path: string, options: ChunkOptions): AsyncG
     signal.throwIfAborted();
     await turn.promise;
     const job = { want: 'chunks' as const, path, ...wanted };
-    const { seconds, channels, speechSeconds, missingSeconds } = yield* runDecoder(job, signal);
+    const { seconds, channels, speechSeconds, missingSeconds } = yield* measuredSteps(runDecoder(job, signal));
     return { seconds, channels, speechSeconds, missingSeconds };
   } finally {
     signal.removeEventListener('abort', giveUp);
     over.resolve();
+  }
+}
+
+/** The same steps, each with the time that whoever asked for it waited. */
+async function* measuredSteps<T, R>(steps: AsyncGenerator<T, R>): AsyncGenerator<T, R> {
+  const observe = (seconds: number) => metrics.mediaSeconds.observe({ step: 'recording' }, seconds);
+  let ended = false;
+  try {
+    for (;;) {
+      const { done, value } = await timed(observe, () => steps.next());
+      ended = done === true;
+      if (done) return value;
+      yield value;
+    }
+  } finally {
+    if (!ended) await steps[Symbol.asyncDispose]();
   }
 }

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { RequestError } from '@batchmill/contract';
+import { metrics, timed } from '@batchmill/telemetry';
 import { fileTypeFromFile } from 'file-type';
 import { Piscina } from 'piscina';
 import { deadline } from '../deadline.ts';
@@ -105,12 +106,18 @@ function formatOf(type: string | undefined): DocumentFile['format'] {
   );
 }
 
+/** What the threads' jobs are called where they are measured. */
+const STEPS = { pages: 'document', text: 'text_layer', prepare: 'page' } as const;
+
 async function answerOf(job: PageJob, maxSeconds: number, signal: AbortSignal): Promise<PageAnswer> {
   return limit(async () => {
     signal.throwIfAborted();
     const time = deadline(maxSeconds * 1_000, signal);
     try {
-      return await threads().run(job, { signal: time.signal });
+      return await timed(
+        (s) => metrics.mediaSeconds.observe({ step: STEPS[job.ask] }, s),
+        () => threads().run(job, { signal: time.signal }),
+      );
     } catch (error) {
       signal.throwIfAborted();
       if (time.expired()) return { refused: 'damaged', message: `it cannot be read in ${maxSeconds} s` };

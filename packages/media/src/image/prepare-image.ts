@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { RequestError } from '@batchmill/contract';
+import { metrics, timed } from '@batchmill/telemetry';
 import { fileTypeFromBuffer } from 'file-type';
 import sharp from 'sharp';
 import { createLimit } from '../limit.ts';
@@ -39,7 +40,12 @@ export interface PreparedImage {
  * @throws RequestError 400 `invalid_image` for what is no picture, damaged, cut off or too large.
  */
 export function prepareImage(bytes: Uint8Array, options: ImageOptions): Promise<PreparedImage> {
-  return limit(() => prepare(bytes, options));
+  return limit(() =>
+    timed(
+      (s) => metrics.mediaSeconds.observe({ step: 'image' }, s),
+      () => prepare(bytes, options),
+    ),
+  );
 }
 
 async function prepare(

@@ -1,0 +1,21 @@
+import { metrics, tracing } from '@batchmill/telemetry';
+import type { Processor, Telemetry } from 'bullmq';
+
+/** With traces on, what joins a job's spans with those of whoever queued it; loaded only then. */
+export async function jobTraces(): Promise<{ telemetry?: Telemetry }> {
+  if (!tracing()) return {};
+  const { BullMQOtel } = await import('bullmq-otel');
+  return { telemetry: new BullMQOtel({ tracerName: 'batchmill-queue' }) };
+}
+
+/** The same processor, the wait of each job taken down: from when it was due to when a worker took it. */
+export function waited<D extends object>(
+  queue: string,
+  process: Processor<D, void, string>,
+): Processor<D, void, string> {
+  return (job, ...rest) => {
+    const due = job.timestamp + job.delay;
+    metrics.queueWait.observe({ queue }, Math.max(0, (job.processedOn ?? Date.now()) - due) / 1000);
+    return process(job, ...rest);
+  };
+}
