@@ -15,12 +15,14 @@ export interface Stack {
   api: ServiceProcess;
   control: ServiceProcess;
   infer: ServiceProcess;
+  /** Where the workers answer /healthz, /readyz and /metrics. */
+  health: { control: string; infer: string };
   stop(): Promise<void>;
 }
 
 /** The product as a cluster runs it: API, control worker and infer worker as processes of their own. */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const [port = 0] = await freePorts(1);
+  const [port = 0, ofControl = 0, ofInfer = 0] = await freePorts(3);
   const env = {
     QUEUE_URL: options.queueUrl,
     BUCKET_URL: options.bucketUrl,
@@ -29,8 +31,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     THREADS: '1',
     ...options.env,
   };
-  const worker = (roles: string, up: string, entry = 'apps/worker/src/main.ts') =>
-    ServiceProcess.start({ entry, args: ['--roles', roles], env, ready: (printed) => printed.includes(up) });
+  const worker = (roles: string, healthPort: number, entry = 'apps/worker/src/main.ts') =>
+    ServiceProcess.start({
+      entry,
+      args: ['--roles', roles],
+      env: { ...env, HEALTH_PORT: String(healthPort) },
+      ready: (printed) => printed.includes('worker is up'),
+    });
   const started: ServiceProcess[] = [];
   const start = async (service: Promise<ServiceProcess>) => {
     const process = await service;
@@ -44,9 +51,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const api = await start(
       ServiceProcess.start({ entry: 'apps/api/src/main.ts', env, ready: (p) => p.includes('the API is up') }),
     );
-    const control = await start(worker('control', 'worker is up'));
-    const infer = await start(worker('infer', 'worker is up', options.inferEntry));
-    return { url: `http://127.0.0.1:${port}`, api, control, infer, stop };
+    const control = await start(worker('control', ofControl));
+    const infer = await start(worker('infer', ofInfer, options.inferEntry));
+    const at = (own: number) => `http://127.0.0.1:${own}`;
+    return { url: at(port), api, control, infer, health: { control: at(ofControl), infer: at(ofInfer) }, stop };
   } catch (error) {
     await stop();
     throw error;

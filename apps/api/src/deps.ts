@@ -56,6 +56,8 @@ export interface Env {
     tenant: string;
     /** Id of the key that was used, if the service has keys. */
     key: string | null;
+    /** What the request's line in the log names beside its path: the batch it made. */
+    about?: Record<string, string>;
     /** Name of the content policy of the key that was used, if it has one. */
     policy: string | null;
   };

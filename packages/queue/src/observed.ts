@@ -13,9 +13,10 @@ export function waited<D extends object>(
   queue: string,
   process: Processor<D, void, string>,
 ): Processor<D, void, string> {
-  return (job, ...rest) => {
+  // All three by name: BullMQ gives the signal to who has a parameter for it.
+  return (job, token, signal) => {
     const due = job.timestamp + job.delay;
     metrics.queueWait.observe({ queue }, Math.max(0, (job.processedOn ?? Date.now()) - due) / 1000);
-    return process(job, ...rest);
+    return process(job, token, signal);
   };
 }

@@ -39,6 +39,7 @@ export function createBatchRoute(api: Api, { batch, bucket, limits, policies, we
       request.webhook === undefined ? null : await createBatchEndpoint(bucket, webhooks.guard, tenant, request.webhook);
     const webhook = endpoint === null ? null : { endpoint_id: endpoint.id, url: endpoint.url };
     const made = await createBatch(batch, tenant, request, { policy: hash, webhook, key: c.get('key') });
+    c.set('about', { batch: made.id });
     // The one time that a secret that was made up is shown.
     const secret = endpoint?.secret === undefined ? {} : { secret: endpoint.secret };
     return c.json(made.webhook === undefined ? made : { ...made, webhook: { ...made.webhook, ...secret } }, 200);

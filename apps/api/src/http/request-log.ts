@@ -40,6 +40,7 @@ export function requestLog(logger: Logger): MiddlewareHandler<Env> {
       {
         requestId,
         ...(theirs !== undefined && SAFE.test(theirs) ? { clientRequestId: theirs } : {}),
+        ...c.get('about'),
         tenant: c.get('tenant'),
         method,
         path: c.req.path,

@@ -107,7 +107,7 @@ export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item, piec
     if (error instanceof ItemInterrupted) throw error;
     if (error instanceof FilterError)
       await deps.audit.log.write([unjudgedRecord(auditScope(scope, item), error.filter)]);
-    const refusal = explain(error, deps.log, scope.batchId, item.custom_id);
+    const refusal = explain(error, deps.log, { batch: scope.batchId, item: item.custom_id, request: requestId });
     return record(refusal.status, refusal.body(), null);
   } finally {
     clock.end();
@@ -185,12 +185,12 @@ function mayPass(error: unknown): boolean {
 }
 
 /** Any failure as the error its line shows. Nothing of our insides, or of an answer that was not judged, gets out. */
-function explain(error: unknown, log: Logger, batch: string, item: string): RequestError {
+function explain(error: unknown, log: Logger, of: { batch: string; item: string; request: string }): RequestError {
   if (error instanceof RequestError) return error;
   if (error instanceof FilterError) {
     // Not the cause's own words: a filter that chokes on an answer may quote it.
     const cause = error.cause instanceof Error ? error.cause.name : undefined;
-    log.error({ filter: error.filter, why: error.message, cause, batch, item }, 'an answer could not be judged');
+    log.error({ filter: error.filter, why: error.message, cause, ...of }, 'an answer could not be judged');
     return new RequestError(500, 'The answer could not be checked by the content filters, so it is not delivered.', {
       code: 'content_filter_error',
     });
@@ -207,7 +207,7 @@ function explain(error: unknown, log: Logger, batch: string, item: string): Requ
       case 'unsupported':
         return new RequestError(400, error.message, { code: 'unsupported_modality', param: 'messages' });
       default:
-        log.error({ err: error, batch, item }, 'the engine failed');
+        log.error({ err: error, ...of }, 'the engine failed');
         return new RequestError(500, 'The engine failed on this item.', { code: 'engine_error' });
     }
   }
@@ -215,6 +215,6 @@ function explain(error: unknown, log: Logger, batch: string, item: string): Requ
     return new RequestError(503, 'A file of this item could not be read: the object store did not answer.', {
       code: 'storage_unavailable',
     });
-  log.error({ err: error, batch, item }, 'an item failed unexpectedly');
+  log.error({ err: error, ...of }, 'an item failed unexpectedly');
   return new RequestError(500, 'Internal error.', { code: 'internal_error' });
 }

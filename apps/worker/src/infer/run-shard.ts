@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { judgedBy, PartWriter, readFinished, readPieces, readShard } from '@batchmill/batch';
 import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
 import type { ShardJob } from '@batchmill/queue';
-import { span, untraced } from '@batchmill/telemetry';
+import { seconds, span, untraced } from '@batchmill/telemetry';
 import type { Judges } from './judges.ts';
 import { Parts } from './parts.ts';
 import { Pieces } from './pieces.ts';
@@ -47,6 +47,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     if (error instanceof ObjectMissingError) return;
     throw error;
   }
+  const taken = seconds();
   const todo = items.filter((item) => !finished.positions.has(item.position));
   const { policy, key } = await judgedBy(bucket, tenant, batchId);
   const safety = await deps.judges.of(policy);
@@ -101,5 +102,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     stopped.release();
     await pieces.end();
     await parts.end(complete);
+    const ms = Math.round(taken() * 1000);
+    deps.log.info({ batch: batchId, shard, lane: job.lane, items: todo.length, complete, ms }, 'shard done');
   }
 }
