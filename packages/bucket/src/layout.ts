@@ -16,8 +16,10 @@
  * keys/<sha-256 of the key>.json                        API keys; the key itself is never stored
  * triggers/<tenant>/<trigger-id>/<revision>.json        triggers; the last revision counts
  * index/triggers/<trigger-id>/<tenant>                  an empty object: whose trigger it is; removed when it is deleted
- * windows/<tenant>/<trigger-id>/<window-id>/…           events that become one batch: window.json, inbox/<n>.jsonl, closing, closed.json
+ * windows/<tenant>/<trigger-id>/<window-id>/…           events that become one batch: window.json, inbox/<n>.jsonl, closing
+ * ledgers/<tenant>/<trigger-id>/<n>.json                closed windows of a trigger in order, and what each delivered
  * index/windows/<unix seconds>/<tenant>/<trigger-id>/<window-id>  windows that are not closed, by when they must be
+ * index/ledgers/<day>/<tenant>/<trigger-id>             triggers that had events on a day: whose rest the sweep deletes
  * audit/<tenant>/<day>/<time>-<writer>-<n>.jsonl       what was masked or withheld, and why; never the content
  * quarantine/<tenant>/<batch-id>/<item>.<time>-<writer>-<n>.age  what was withheld, encrypted to the operator's key
  * policies/<sha-256>.json                               resolved content policies; batches name theirs
@@ -145,12 +147,17 @@ export const layout = {
     inboxPrefix: (at: WindowPlace) => `${windowOf(at)}inbox/`,
     /** From here on nothing that is written counts: whoever finds it writes elsewhere. */
     closing: (at: WindowPlace) => `${windowOf(at)}closing`,
-    closed: (at: WindowPlace) => `${windowOf(at)}closed.json`,
-    objects: windowOf,
     ofTrigger: (tenant: string, trigger: string) => `windows/${tenant}/${trigger}/`,
     open: (deadline: number, { tenant, trigger, window }: WindowPlace) =>
       `index/windows/${String(deadline).padStart(12, '0')}/${tenant}/${trigger}/${window}`,
     openPrefix: 'index/windows/',
+  },
+  ledger: {
+    entry: (tenant: string, trigger: string, n: number) => `ledgers/${tenant}/${trigger}/${number(n)}.json`,
+    prefix: (tenant: string, trigger: string) => `ledgers/${tenant}/${trigger}/`,
+    /** `day`: days since 1970. */
+    used: (day: number, tenant: string, trigger: string) => `index/ledgers/${number(day)}/${tenant}/${trigger}`,
+    usedPrefix: 'index/ledgers/',
   },
   audit: {
     prefix: 'audit/',
@@ -187,6 +194,12 @@ export function parseOpenWindow(key: string): (WindowPlace & { deadline: number 
   const m = /^index\/windows\/(\d{12})\/([^/]+)\/(trg_[0-9a-f]{32})\/(win_[0-9a-f]{32})$/.exec(key);
   if (m === null) return null;
   return { deadline: Number(m[1]), tenant: m[2] ?? '', trigger: m[3] ?? '', window: m[4] ?? '' };
+}
+
+/** Reads an entry of the triggers that had events on a day back, or `null` if it is none. Inverse of `layout.ledger.used`. */
+export function parseUsed(key: string): { day: number; tenant: string; trigger: string } | null {
+  const m = /^index\/ledgers\/(\d{8})\/([^/]+)\/(trg_[0-9a-f]{32})$/.exec(key);
+  return m === null ? null : { day: Number(m[1]), tenant: m[2] ?? '', trigger: m[3] ?? '' };
 }
 
 /** Who wrote something, and when: names sort by age, and no two are ever the same. */

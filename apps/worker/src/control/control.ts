@@ -74,7 +74,9 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
     async () => {
       const { open } = await sweep(bucket, queues);
       const trigger = (tenant: string, batchId: string) => queues.triggerReconcile({ tenant, batchId });
-      const { closed } = await sweepWindows({ bucket, trigger });
+      const { closed } = await sweepWindows({ bucket, trigger }, Date.now(), (err, id) =>
+        log.error({ err, trigger: id }, 'a window of events could not be closed; the next sweep will try again'),
+      );
       const { lanes } = await sweepHooks(hooks);
       log.debug({ open, closed, lanes }, 'swept');
     },

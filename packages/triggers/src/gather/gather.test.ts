@@ -6,10 +6,12 @@ import { getBatch } from '@batchmill/batch';
 import { type Bucket, layout, openBucket } from '@batchmill/bucket';
 import { newId } from '@batchmill/contract';
 import { readFile } from '@batchmill/files';
+import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Accepted, Gatherer, type GatherTrigger } from './gatherer.ts';
+import { Ledger } from './ledger.ts';
 import { sweepWindows } from './sweep.ts';
-import { closeWindow, itemId, windowsOf } from './window.ts';
+import { closeWindow, itemId, openWindows } from './window.ts';
 
 let folder: string;
 let bucket: Bucket;
@@ -67,7 +69,6 @@ async function delivered(): Promise<Map<string, string[]>> {
   return found;
 }
 const items = async () => [...(await delivered()).values()].flat().sort();
-
 test('many events become few batches, and each was told where it would be', async () => {
   const g = gatherer();
   const accepted: Accepted[] = [];
@@ -149,26 +150,100 @@ test('what a dead process acknowledged, the sweep makes a batch of, once', async
 test('closing that stops anywhere goes on, and comes out the same', async () => {
   const g = gatherer();
   const [accepted] = await g.add(trigger(), ['a', 'b'].map(event));
-  const [at] = await windowsOf(bucket, 'acme', trigger().id);
+  const [at] = await openWindows(bucket, 'acme', trigger().id);
   if (at === undefined) throw new Error('no window');
-  for (const failing of ['head', 'write', 'create', 'delete']) {
-    // The n-th call of the store fails, for every n: a crash at every step.
-    const broken = new Proxy(bucket, {
-      get: (target, name) => {
-        const value = Reflect.get(target, name);
-        if (typeof value !== 'function') return value;
-        return name === failing ? () => Promise.reject(new Error('crash')) : value.bind(target);
-      },
-    });
-    await closeWindow({ ...deps(), bucket: broken }, at).catch(() => {});
+  // A crash at every step: the n-th call of the store is the last one.
+  let steps = 0;
+  for (let most = 0; ; most++) {
+    const dying = stopping(most);
+    const error = await closeWindow({ ...deps(), bucket: dying }, new Ledger(dying, 'acme', at.trigger), at).catch(
+      (e: unknown) => e,
+    );
+    if (!(error instanceof Error)) break;
+    steps++;
   }
-  await closeWindow(deps(), at);
-  await closeWindow(deps(), at);
+  expect(steps).toBeGreaterThan(10);
   expect(await delivered()).toEqual(new Map([[accepted?.batch_id, ['a', 'b'].map(itemId)]]));
   const left: string[] = [];
   for await (const { key } of bucket.list('index/windows/')) left.push(key);
   for await (const { key } of bucket.list(layout.window.inboxPrefix(at))) left.push(key);
   expect(left).toEqual([]);
+  await g.close();
+});
+
+/** The bucket of a process that dies at its n-th call. */
+function stopping(n: number): Bucket {
+  let calls = 0;
+  return new Proxy(bucket, {
+    get: (target, name) => {
+      const value = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        if (calls++ < n) return Reflect.apply(value, target, args);
+        const dead = Promise.reject(new Error('dead'));
+        dead.catch(() => {});
+        return name === 'list' ? { [Symbol.asyncIterator]: () => ({ next: () => dead }) } : dead;
+      };
+    },
+  });
+}
+
+test('whatever processes, crashes and sweeps meet, an acknowledged event is one item', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.record({ keys: fc.array(fc.constantFrom(...'abcdefgh'), { minLength: 1, maxLength: 3 }), dies: fc.nat(60) }),
+        { minLength: 2, maxLength: 5 },
+      ),
+      fc.nat(3),
+      async (processes, sweeps) => {
+        bucket = await openBucket(pathToFileURL(join(folder, newId('win_'))).href);
+        const { id } = trigger();
+        const acknowledged = new Set<string>();
+        const later = () => Date.now() + 80_000;
+        await Promise.all([
+          ...processes.map(async ({ keys, dies }) => {
+            // Some live long enough to close what they opened, some do not.
+            const own = { ...deps(), bucket: dies > 50 ? bucket : stopping(dies) };
+            const g = new Gatherer({ batch: own, gatherMs: 0, onError: () => {} });
+            for (const key of keys)
+              for (const { item_id: item } of await g.add(trigger({ maxItems: 2 }), [event(key)]).catch(() => []))
+                acknowledged.add(item);
+            await g.close();
+          }),
+          ...Array.from({ length: sweeps }, () => sweepWindows(deps(), later())),
+        ]);
+        await sweepWindows(deps(), later());
+        expect(await openWindows(bucket, 'acme', id)).toEqual([]);
+        const all = await items();
+        expect(new Set(all).size).toBe(all.length);
+        for (const item of acknowledged) expect(all).toContain(item);
+      },
+    ),
+    { numRuns: 15 },
+  );
+});
+
+test('of the rest of closed windows nothing stays but the last entry', async () => {
+  const g = gatherer();
+  for (const key of ['a', 'b', 'c']) await g.add(trigger({ maxItems: 1 }), [event(key)]);
+  await g.close();
+  const keys = async (prefix: string) => {
+    const found: string[] = [];
+    for await (const { key } of bucket.list(prefix)) found.push(key);
+    return found;
+  };
+  expect(await keys('ledgers/')).toHaveLength(3);
+  expect(await sweepWindows(deps())).toMatchObject({ removed: 0 });
+  expect(await sweepWindows(deps(), Date.now() + 4 * 86_400_000)).toMatchObject({ removed: 5 });
+  expect(await keys('windows/')).toEqual([]);
+  expect(await keys('index/ledgers/')).toEqual([]);
+  expect(await keys('ledgers/')).toHaveLength(1);
+  // Numbers go on.
+  const next = gatherer();
+  await next.add(trigger(), [event('d')]);
+  await next.close();
+  expect(await keys('ledgers/')).toHaveLength(2);
 });
 
 test('nothing is acknowledged while the store is down or too much waits', async () => {

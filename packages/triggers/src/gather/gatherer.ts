@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import type { BatchDeps } from '@batchmill/batch';
+import { type BatchDeps, readFact } from '@batchmill/batch';
 import { layout, type WindowPlace } from '@batchmill/bucket';
 import { newId, RequestError } from '@batchmill/contract';
-import { closedOf, closeWindow, type InboxLine, inboxLine, inboxOf, Window, windowsOf } from './window.ts';
+import { DAY_MS, Ledger } from './ledger.ts';
+import { closeWindow, type InboxLine, inboxLine, inboxOf, openWindows, Window } from './window.ts';
 
 /** What a gatherer needs to know of a trigger. */
 export interface GatherTrigger {
@@ -51,8 +52,10 @@ interface Waiting {
   refuse(error: unknown): void;
 }
 
-/** Keys remembered for each trigger: at 100 bytes each, some 20 MB. */
-const MOST_REMEMBERED = 200_000;
+/** Triggers held ready; of more, those that have nothing open are let go, and read again when events come. */
+const MOST_TRIGGERS = 200;
+/** Windows of a trigger that are being closed while events go on coming into the next one; beyond it events wait. */
+const MOST_CLOSINGS = 4;
 
 /**
  * Gathers events into windows and windows into batches. An event is durable before it is acknowledged: it is in the bucket, in
@@ -60,7 +63,8 @@ const MOST_REMEMBERED = 200_000;
  */
 export class Gatherer {
   readonly #options: Required<GathererOptions>;
-  readonly #triggers = new Map<string, Promise<Gathering>>();
+  /** The least lately used first. */
+  readonly #triggers = new Map<string, { opened: Promise<Gathering>; gathering: Gathering | null }>();
   readonly #writer = randomBytes(6).toString('hex');
   #waiting = 0;
   #waitingBytes = 0;
@@ -77,9 +81,12 @@ export class Gatherer {
    */
   async add(trigger: GatherTrigger, events: readonly GatherEvent[]): Promise<Accepted[]> {
     const lines = events.map(({ key, item }) => inboxLine(key, item));
-    const bytes = lines.reduce((sum, { line }) => sum + line.length, 0);
-    const full = this.#waiting + lines.length > this.#options.mostWaiting;
-    if (this.#closed || full || this.#waitingBytes + bytes > this.#options.mostWaitingBytes)
+    const bytes = lines.reduce((sum, { line }) => sum + Buffer.byteLength(line), 0);
+    // What alone is more than may wait is taken when nothing waits: it could never be taken otherwise.
+    const full =
+      this.#waiting + lines.length > this.#options.mostWaiting ||
+      this.#waitingBytes + bytes > this.#options.mostWaitingBytes;
+    if (this.#closed || (full && this.#waiting > 0))
       throw new RequestError(429, 'Too many events are waiting to be stored. Send this one again in a moment.', {
         code: 'too_many_events',
       });
@@ -87,7 +94,10 @@ export class Gatherer {
     this.#waitingBytes += bytes;
     try {
       const gathering = await this.#of(trigger);
-      return await Promise.all(lines.map((line) => gathering.add(trigger, line)));
+      const outcomes = await Promise.allSettled(lines.map((line) => gathering.add(trigger, line)));
+      const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+      return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
     } finally {
       this.#waiting -= lines.length;
       this.#waitingBytes -= bytes;
@@ -97,17 +107,31 @@ export class Gatherer {
   /** Closes every window of this process. Events that come meanwhile are refused. */
   async close(): Promise<void> {
     this.#closed = true;
-    const all = await Promise.allSettled(this.#triggers.values());
+    const all = await Promise.allSettled([...this.#triggers.values()].map(({ opened }) => opened));
     await Promise.all(all.map((one) => (one.status === 'fulfilled' ? one.value.end() : undefined)));
   }
 
   #of(trigger: GatherTrigger): Promise<Gathering> {
     const there = this.#triggers.get(trigger.id);
-    if (there !== undefined) return there;
-    const made = Gathering.open(this.#options, trigger, this.#writer);
-    this.#triggers.set(trigger.id, made);
-    made.catch(() => this.#triggers.delete(trigger.id));
-    return made;
+    this.#triggers.delete(trigger.id);
+    if (there !== undefined) {
+      this.#triggers.set(trigger.id, there);
+      return there.opened;
+    }
+    for (const [id, { gathering }] of this.#triggers) {
+      if (this.#triggers.size < MOST_TRIGGERS) break;
+      if (gathering?.idle) this.#triggers.delete(id);
+    }
+    const opened = Gathering.open(this.#options, trigger, this.#writer);
+    const entry: { opened: Promise<Gathering>; gathering: Gathering | null } = { opened, gathering: null };
+    this.#triggers.set(trigger.id, entry);
+    opened.then(
+      (gathering) => {
+        entry.gathering = gathering;
+      },
+      () => this.#triggers.delete(trigger.id),
+    );
+    return opened;
   }
 }
 
@@ -123,37 +147,56 @@ interface OpenWindow {
 class Gathering {
   readonly #options: Required<GathererOptions>;
   readonly #writer: string;
-  /** Item → its batch: what came before, here or in an earlier process, oldest first. */
-  readonly #known: Map<string, string>;
+  readonly #ledger: Ledger;
+  /** What is in windows that are not closed, here and, as it was when this began, elsewhere: window → item → batch. */
+  readonly #acknowledged: Map<string, Map<string, string>>;
   readonly #underWay = new Map<string, Promise<Accepted>>();
   #pending: Waiting[] = [];
   #timer: NodeJS.Timeout | null = null;
   #open: OpenWindow | null = null;
   #sequence = 0;
-  /** Writes and closings, one after the other: a window is not closed under a write of ours. */
+  /** The day that the index has this trigger under. */
+  #indexed = -1;
+  /** Writes, one after the other: a window is not let go under a write of ours. */
   #work: Promise<void> = Promise.resolve();
+  readonly #closings = new Set<Promise<void>>();
 
-  private constructor(options: Required<GathererOptions>, writer: string, known: Map<string, string>) {
+  private constructor(
+    options: Required<GathererOptions>,
+    writer: string,
+    ledger: Ledger,
+    acknowledged: Map<string, Map<string, string>>,
+  ) {
     this.#options = options;
     this.#writer = writer;
-    this.#known = known;
+    this.#ledger = ledger;
+    this.#acknowledged = acknowledged;
   }
 
   static async open(options: Required<GathererOptions>, trigger: GatherTrigger, writer: string): Promise<Gathering> {
     const { bucket } = options.batch;
-    const known = new Map<string, string>();
-    for (const at of await windowsOf(bucket, trigger.tenant, trigger.id)) {
-      const bytes = await bucket.get(layout.window.window(at));
-      if (bytes === null) continue;
-      const { batch_id: batchId } = Window.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-      const ids = [...(await inboxOf(bucket, at)), ...((await closedOf(bucket, at))?.items ?? [])];
-      for (const id of ids) if (!known.has(id)) known.set(id, batchId);
+    const acknowledged = new Map<string, Map<string, string>>();
+    const ledger = new Ledger(bucket, trigger.tenant, trigger.id);
+    for (const at of await openWindows(bucket, trigger.tenant, trigger.id)) {
+      const window = await readFact(bucket, layout.window.window(at), Window);
+      if (window === null) continue;
+      const items = await inboxOf(bucket, at);
+      // In this order: what was in the inbox before the fence will be delivered. Of a window behind its fence only the
+      // ledger knows what counts, so its closing is brought to its end.
+      if ((await bucket.head(layout.window.closing(at))) !== null) await closeWindow(options.batch, ledger, at);
+      else acknowledged.set(at.window, new Map([...items].map((id) => [id, window.batch_id])));
     }
-    return new Gathering(options, writer, known);
+    await ledger.refresh();
+    return new Gathering(options, writer, ledger, acknowledged);
+  }
+
+  /** Nothing is open or under way. */
+  get idle(): boolean {
+    return this.#open === null && this.#underWay.size === 0 && this.#closings.size === 0;
   }
 
   async add(trigger: GatherTrigger, line: InboxLine): Promise<Accepted> {
-    const batchId = this.#known.get(line.id);
+    const batchId = this.#batchOf(line.id);
     if (batchId !== undefined) return { batch_id: batchId, item_id: line.id, duplicate: true };
     const underWay = this.#underWay.get(line.id);
     if (underWay !== undefined) return { ...(await underWay), duplicate: true };
@@ -169,9 +212,22 @@ class Gathering {
     return stored;
   }
 
+  /** Writes what waits, and closes what is open. */
   async end(): Promise<void> {
+    await Promise.allSettled(this.#underWay.values());
     this.#do(() => this.#shut());
     await this.#work;
+    await Promise.all(this.#closings);
+  }
+
+  #batchOf(item: string): string | undefined {
+    const delivered = this.#ledger.batchOf(item);
+    if (delivered !== undefined) return delivered;
+    for (const items of this.#acknowledged.values()) {
+      const batchId = items.get(item);
+      if (batchId !== undefined) return batchId;
+    }
+    return undefined;
   }
 
   #do(work: () => Promise<void>): void {
@@ -215,17 +271,12 @@ class Gathering {
       for (const waiting of share) waiting.refuse(error);
       return true;
     }
+    const items = this.#acknowledged.get(open.at.window);
     for (const { line, accept } of share) {
-      this.#remember(line.id, open.window.batch_id);
+      items?.set(line.id, open.window.batch_id);
       accept({ batch_id: open.window.batch_id, item_id: line.id, duplicate: false });
     }
     return true;
-  }
-
-  #remember(id: string, batchId: string): void {
-    this.#known.set(id, batchId);
-    const oldest = this.#known.keys().next();
-    if (this.#known.size > MOST_REMEMBERED && !oldest.done) this.#known.delete(oldest.value);
   }
 
   async #openWindow(trigger: GatherTrigger): Promise<OpenWindow> {
@@ -240,24 +291,39 @@ class Gathering {
       policy: await trigger.policy(),
       deadline: Math.ceil(Date.now() / 1000) + trigger.maxWaitSeconds,
     };
+    const today = Math.floor(Date.now() / DAY_MS);
+    if (today !== this.#indexed) await bucket.put(layout.ledger.used(today, trigger.tenant, trigger.id), '');
+    this.#indexed = today;
     await bucket.put(layout.window.window(at), JSON.stringify(window));
     await bucket.put(layout.window.open(window.deadline, at), '');
     const timer = setTimeout(() => {
-      if (this.#open?.at.window === at.window) this.#do(() => this.#shut());
+      this.#do(async () => {
+        if (this.#open?.at.window === at.window) await this.#shut();
+      });
     }, trigger.maxWaitSeconds * 1000);
+    this.#acknowledged.set(at.window, new Map());
     return { at, window, items: 0, bytes: 0, timer };
   }
 
-  /** Makes a batch of the open window. If that fails, the sweep of a control worker does it. */
+  /** Lets the open window go, to become a batch while the next one fills. If that fails, the sweep of a control worker does it. */
   async #shut(): Promise<void> {
     const open = this.#open;
     if (open === null) return;
     this.#open = null;
     clearTimeout(open.timer);
+    while (this.#closings.size >= MOST_CLOSINGS) await Promise.race(this.#closings);
+    const closing = this.#close(open.at).finally(() => this.#closings.delete(closing));
+    this.#closings.add(closing);
+  }
+
+  async #close(at: WindowPlace): Promise<void> {
     try {
-      await closeWindow(this.#options.batch, open.at);
+      await closeWindow(this.#options.batch, this.#ledger, at);
+      // Also of windows that others have closed: the ledger knows more of them now.
+      for (const window of this.#acknowledged.keys())
+        if (this.#ledger.entryOf(window) !== undefined) this.#acknowledged.delete(window);
     } catch (error) {
-      this.#options.onError(error, open.at.trigger);
+      this.#options.onError(error, at.trigger);
     }
   }
 }
