@@ -38,6 +38,7 @@ import { postEventsRoute } from './triggers/events.ts';
 import { getTriggerRoute } from './triggers/get.ts';
 import { listTriggersRoute } from './triggers/list.ts';
 import { createReceiver } from './triggers/receiver.ts';
+import { rotateTriggerSecretRoute } from './triggers/rotate-secret.ts';
 import { tryTriggerRoute } from './triggers/try.ts';
 import { updateTriggerRoute } from './triggers/update.ts';
 import { addPartRoute } from './uploads/add-part.ts';
@@ -133,6 +134,7 @@ const ROUTES = [
   updateTriggerRoute,
   deleteTriggerRoute,
   tryTriggerRoute,
+  rotateTriggerSecretRoute,
   postEventsRoute,
   createWebhookEndpointRoute,
   listWebhookEndpointsRoute,

@@ -6,7 +6,9 @@ export const TriggerTemplate = z
   .strictObject({
     task: z.enum(['ocr', 'transcription', 'chat']),
     /** The item's body; strings may hold `{{ JSONata }}` over the event. */
-    body: z.record(z.string(), z.unknown()),
+    body: z
+      .record(z.string(), z.unknown())
+      .refine((body) => JSON.stringify(body).length <= 65_536, 'may have 65,536 characters of JSON at most'),
     /** An event that does not pass makes no item, and is answered as taken all the same. */
     filter: z
       .strictObject({
@@ -98,6 +100,16 @@ export const TriggerUpdate = z
   })
   .meta({ id: 'TriggerUpdate' });
 export type TriggerUpdate = z.infer<typeof TriggerUpdate>;
+
+export const TriggerSecretRotate = z
+  .strictObject({
+    /** Yours; without one, one is made up and shown in the answer. */
+    secret: z.string().max(200).optional(),
+    /** Seconds during which the secret before counts too: up to 7 days, by default one. */
+    overlap_seconds: z.number().int().min(0).max(604_800).default(86_400),
+  })
+  .meta({ id: 'TriggerSecretRotate' });
+export type TriggerSecretRotate = z.infer<typeof TriggerSecretRotate>;
 
 export const TriggerObject = z
   .object({

@@ -40,7 +40,10 @@ const route = createRoute({
 export function createFileRoute(api: Api, { bucket, limits }: Deps): void {
   api.openapi(route, async (c) => {
     const tenant = c.get('tenant');
-    const { file, fields } = await readForm(c.env.incoming, {
+    const {
+      files: [file],
+      fields,
+    } = await readForm(c.env.incoming, {
       file: 'file',
       maxBytes: limits.fileBytes,
       field: checkField,
@@ -50,7 +53,7 @@ export function createFileRoute(api: Api, { bucket, limits }: Deps): void {
       },
       discard: (staged) => staged.discard(),
     });
-    if (file === null) throw missingFile('file');
+    if (file === undefined) throw missingFile('file');
     let parsed: FileFields;
     try {
       parsed = parseFields(fields);

@@ -6,32 +6,35 @@ import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/bus
 /** Room for the fields, part headers and boundaries around a file. */
 const AROUND = 2 ** 20;
 
-const LIMITS = { fields: 16, files: 1, parts: 20, fieldSize: 8_192, headerPairs: 32, headerSize: 16_384 };
+const LIMITS = { fieldSize: 8_192, headerPairs: 32, headerSize: 16_384 };
+const MOST_FIELDS = 16;
 
 export interface FormOptions<T> {
-  /** Name of the one field that is a file. */
-  file: string;
-  /** Largest size of the file in bytes. */
+  /** Name of the one field that is a file; `null`: files may come in any field. */
+  file: string | null;
+  /** Most files, by default one. */
+  most?: number;
+  /** Largest size of the files together, in bytes. */
   maxBytes: number;
-  /** Takes the file's bytes as they come; the request waits for it. */
-  receive: (source: AsyncIterable<Uint8Array>, filename: string) => Promise<T>;
+  /** Takes a file's bytes as they come; the request waits for it. Files come one after the other. */
+  receive: (source: AsyncIterable<Uint8Array>, filename: string, type: string) => Promise<T>;
   /** Called for each other field as it comes, before a file that follows it is read. May throw to refuse the request. */
   field?: (name: string, value: string) => void;
-  /** Undoes `receive` when the request turns out to be wrong afterwards. */
+  /** Undoes one `receive` when the request turns out to be wrong afterwards. */
   discard: (received: T) => Promise<void>;
 }
 
 export interface Form<T> {
-  /** `null` if the form had no file. */
-  file: { received: T; filename: string } | null;
+  /** In the order in which they came. */
+  files: { field: string; received: T; filename: string }[];
   fields: Map<string, string>;
 }
 
 /**
- * Reads a multipart form (RFC 7578) from the socket in flat memory: the file flows on to `receive` while it is read, in
+ * Reads a multipart form (RFC 7578) from the socket in flat memory: a file flows on to `receive` while it is read, in
  * whichever order the fields come. When this throws, `receive` has ended and nothing of it is left.
  *
- * @throws RequestError 400 for what is not such a form, 413 for a file over `maxBytes`, 415 for another content type
+ * @throws RequestError 400 for what is not such a form, 413 for files over `maxBytes`, 415 for another content type
  */
 export async function readForm<T>(incoming: IncomingMessage, options: FormOptions<T>): Promise<Form<T>> {
   const declared = Number(incoming.headers['content-length'] ?? 0);
@@ -40,7 +43,8 @@ export async function readForm<T>(incoming: IncomingMessage, options: FormOption
   const fields = new Map<string, string>();
   const parsed = Promise.withResolvers<void>();
   let stream: BusboyFileStream | undefined;
-  let file: { receiving: Promise<T>; filename: string } | undefined;
+  const files: { field: string; receiving: Promise<T>; filename: string }[] = [];
+  const most = options.most ?? 1;
   let bytes = 0;
 
   const fail = (error: unknown) => {
@@ -65,18 +69,20 @@ export async function readForm<T>(incoming: IncomingMessage, options: FormOption
       fields.set(name, value);
     }),
   );
-  parser.on('file', (name, part, filename) => {
+  parser.on('file', (name, part, filename, _encoding, type) => {
     stream = part;
     // Errors reach `receive` through its iterator; without a listener a late one would end the process.
     part.on('error', () => {});
     part.on('limit', () => fail(tooLarge(options.maxBytes)));
-    if (name !== options.file) return fail(unknownFile(name));
-    const receiving = options.receive(part, filename ?? 'upload');
+    if (name === undefined || (options.file !== null && name !== options.file)) return fail(unknownFile(name));
+    const receiving = options.receive(part, filename ?? 'upload', type);
     receiving.catch(fail);
-    file = { receiving, filename: filename ?? 'upload' };
+    files.push({ field: name, receiving, filename: filename ?? 'upload' });
   });
   for (const limit of ['partsLimit', 'filesLimit', 'fieldsLimit'] as const) {
-    parser.on(limit, () => fail(malformed(`one file and ${LIMITS.fields} fields at most are allowed`)));
+    parser.on(limit, () =>
+      fail(malformed(`${most === 1 ? 'one file' : `${most} files`} and ${MOST_FIELDS} fields at most are allowed`)),
+    );
   }
   parser.on('error', () => fail(malformed('it ends early or is malformed')));
   parser.on('finish', () => parsed.resolve());
@@ -93,14 +99,17 @@ export async function readForm<T>(incoming: IncomingMessage, options: FormOption
 
   try {
     await parsed.promise;
-    const received = await file?.receiving;
+    const received = await Promise.all(files.map(({ receiving }) => receiving));
     return {
       fields,
-      file: received === undefined || file === undefined ? null : { received, filename: file.filename },
+      files: files.flatMap(({ field, filename }, i) => {
+        const one = received[i];
+        return one === undefined ? [] : [{ field, filename, received: one }];
+      }),
     };
   } catch (error) {
-    const received = await file?.receiving.catch(() => undefined);
-    if (received !== undefined) await options.discard(received);
+    const received = await Promise.allSettled(files.map(({ receiving }) => receiving));
+    for (const one of received) if (one.status === 'fulfilled') await options.discard(one.value);
     throw error;
   }
 }
@@ -117,7 +126,13 @@ function openParser<T>(incoming: IncomingMessage, options: FormOptions<T>): Busb
       headers: { ...incoming.headers, 'content-type': type },
       // A file sent without a name is one nevertheless; a named one in another field must not fill the memory.
       isPartAFile: (name, _type, filename) => name === options.file || filename !== undefined,
-      limits: { ...LIMITS, fileSize: options.maxBytes },
+      limits: {
+        ...LIMITS,
+        fields: MOST_FIELDS,
+        files: options.most ?? 1,
+        parts: MOST_FIELDS + 3 + (options.most ?? 1),
+        fileSize: options.maxBytes,
+      },
     });
   } catch (error) {
     throw malformed('the boundary is missing from its Content-Type', error);

@@ -1,6 +1,6 @@
 import { EventsAccepted, newId, RequestError } from '@batchmill/contract';
-import { type StagedFile, stageFile } from '@batchmill/files';
-import { type EventFile, type RawEvent, type ReadyTrigger, requireBearer } from '@batchmill/triggers';
+import { deleteFile, type StagedFile, stageFile } from '@batchmill/files';
+import { type RawEvent, type ReadyTrigger, requireBearer, type Upload } from '@batchmill/triggers';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
@@ -11,6 +11,10 @@ import { ANY_ERROR, ERROR, json } from '../openapi.ts';
 
 /** Largest body of an event; a form's file may be as large as any other. */
 const MOST_BYTES = 2 ** 20;
+/** Files of one form; together they may have what one file may. */
+const MOST_FILES = 20;
+/** Files of forms are kept for a month, like those of batches. */
+const FILE_SECONDS = 30 * 86_400;
 
 const route = createRoute({
   method: 'post',
@@ -59,24 +63,40 @@ export function postEventsRoute(api: Api, { bucket, limits, receiver }: Deps): v
     const headers = c.req.header();
     // Files are only taken from who has the secret.
     const raw: RawEvent = { headers, body: new Uint8Array(), receivedAt: Date.now() };
-    requireBearer(raw, trigger.fact.source.secret, ['x-api-key']);
-    const { file, fields } = await readForm<StagedFile>(c.env.incoming, {
-      file: 'file',
+    requireBearer(raw, trigger.secrets, ['x-api-key']);
+    const form = await readForm<StagedFile & { type: string }>(c.env.incoming, {
+      file: null,
+      most: MOST_FILES,
       maxBytes: limits.fileBytes,
-      receive: async (source, filename) => {
+      receive: async (source, filename, type) => {
         parseFilename(filename);
-        return await stageFile(bucket, tenant, source);
+        return { ...(await stageFile(bucket, tenant, source)), type };
       },
       discard: (staged) => staged.discard(),
     });
-    const files: EventFile[] = [];
-    if (file !== null) {
-      const { id, bytes } = await file.received.publish({ filename: file.filename, purpose: 'user_data' });
-      files.push({ field: 'file', filename: file.filename, file_id: id, bytes });
-    }
+    let published = false;
+    const upload: Upload = {
+      files: form.files.map(({ field, filename, received: { id, bytes, type } }) => ({
+        field,
+        filename,
+        file_id: id,
+        bytes,
+        content_type: type,
+      })),
+      publish: async () => {
+        published = true;
+        for (const { filename, received } of form.files)
+          await received.publish({ filename, purpose: 'user_data', secondsToLive: FILE_SECONDS });
+      },
+      discard: async () => {
+        for (const { received } of form.files)
+          await (published ? deleteFile(bucket, tenant, received.id) : received.discard());
+      },
+    };
     // A form with a file is an event of its own unless it names itself: two scans may well have the same fields.
-    const own = file === null || headers['idempotency-key'] !== undefined ? {} : { 'idempotency-key': newId('evt_') };
-    const body = Buffer.from(JSON.stringify(Object.fromEntries(fields)));
-    return receiver.receive(trigger, { ...raw, headers: { ...headers, ...own }, body }, files);
+    const own =
+      form.files.length === 0 || headers['idempotency-key'] !== undefined ? {} : { 'idempotency-key': newId('evt_') };
+    const body = Buffer.from(JSON.stringify(Object.fromEntries(form.fields)));
+    return receiver.receive(trigger, { ...raw, headers: { ...headers, ...own }, body }, upload);
   }
 }

@@ -42,7 +42,9 @@ const route = createRoute({
 export function addPartRoute(api: Api, { bucket, limits }: Deps): void {
   api.openapi(route, async (c) => {
     const id = c.req.valid('param').upload_id;
-    const { file } = await readForm(c.env.incoming, {
+    const {
+      files: [file],
+    } = await readForm(c.env.incoming, {
       file: 'data',
       maxBytes: limits.upload.maxPartBytes,
       receive: async (source) => {
@@ -53,7 +55,7 @@ export function addPartRoute(api: Api, { bucket, limits }: Deps): void {
       // A part that nobody was told of is not in the order that completes the upload, and goes with it.
       discard: async () => {},
     });
-    if (file === null) throw missingFile('data');
+    if (file === undefined) throw missingFile('data');
     return c.json(file.received, 200);
   });
 }

@@ -1,16 +1,16 @@
 import { z } from 'zod';
 import { jsonBody, keyOfBody } from './json.ts';
 import type { Source } from './port.ts';
-import { requireBearer } from './secrets.ts';
+import { requireBearer, type Secrets } from './secrets.ts';
 
 /**
  * Any JSON with the secret as bearer token: scripts, forms, Zapier and its like. `idempotency-key` (or `x-event-id`) names
  * the event; without one, the same bytes are the same event.
  */
-export function plainJsonSource(secret: string): Source {
+export function plainJsonSource(secrets: Secrets): Source {
   return {
     verify: async (event) => {
-      requireBearer(event, secret, ['x-api-key']);
+      requireBearer(event, secrets, ['x-api-key']);
       const body = jsonBody(event);
       const id = event.headers['idempotency-key'] ?? event.headers['x-event-id'];
       const type = z.object({ type: z.string() }).safeParse(body);

@@ -17,6 +17,8 @@ export interface EventObject {
   size: number | null;
   etag: string | null;
   contentType: string | null;
+  /** Whether the event says that the object is there now: put, copied, uploaded. Not: deleted, tagged, moved to another class. */
+  arrived: boolean;
 }
 
 /** One event whose sender has been verified. */
@@ -51,6 +53,13 @@ export function notVerified(): RequestError {
     'The event could not be verified: it is not signed by the sender this trigger was made for, or was sent too long ago.',
     { code: 'event_not_verified' },
   );
+}
+
+/** Most events of one request. */
+export const MOST_EVENTS = 10_000;
+
+export function tooManyEvents(): RequestError {
+  return new RequestError(413, `A request may have ${MOST_EVENTS} events at most.`, { code: 'content_too_large' });
 }
 
 export function notReadable(what: string): RequestError {

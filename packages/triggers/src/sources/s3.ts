@@ -1,31 +1,30 @@
 import { z } from 'zod';
 import { jsonBody } from './json.ts';
-import { notReadable, type Source, type VerifiedEvent } from './port.ts';
-import { requireBearer } from './secrets.ts';
+import { MOST_EVENTS, notReadable, type Source, tooManyEvents, type VerifiedEvent } from './port.ts';
+import { requireBearer, type Secrets } from './secrets.ts';
 
 /**
  * S3 event notifications, as AWS words them and MinIO, SeaweedFS and Ceph do too.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
  */
 const Notification = z.object({
-  Records: z
-    .array(
-      z.object({
-        eventName: z.string(),
-        s3: z.object({
-          bucket: z.object({ name: z.string() }),
-          object: z.object({
-            key: z.string(),
-            size: z.number().nonnegative().optional(),
-            eTag: z.string().optional(),
-            versionId: z.string().optional(),
-            sequencer: z.string().optional(),
-            contentType: z.string().optional(),
-          }),
+  Records: z.array(
+    z.object({
+      eventName: z.string(),
+      eventTime: z.string().optional(),
+      s3: z.object({
+        bucket: z.object({ name: z.string() }),
+        object: z.object({
+          key: z.string(),
+          size: z.number().nonnegative().optional(),
+          eTag: z.string().optional(),
+          versionId: z.string().optional(),
+          sequencer: z.string().optional(),
+          contentType: z.string().optional(),
         }),
       }),
-    )
-    .max(10_000),
+    }),
+  ),
 });
 
 /** Events of S3 through EventBridge. https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html */
@@ -84,10 +83,10 @@ const Test = z.object({ Event: z.literal('s3:TestEvent') });
  * Notifications that a store, or a forwarder such as a Cloudflare Worker or an EventBridge connection, posts with a secret
  * as bearer token (also as `x-api-key`).
  */
-export function s3Source(secret: string): Source {
+export function s3Source(secrets: Secrets): Source {
   return {
     verify: async (event) => {
-      requireBearer(event, secret, ['x-api-key']);
+      requireBearer(event, secrets, ['x-api-key']);
       return { events: event.body.length === 0 ? [] : s3Events(jsonBody(event)) };
     },
   };
@@ -95,7 +94,13 @@ export function s3Source(secret: string): Source {
 
 /** The events of a notification in any of these forms. @throws RequestError 400 */
 export function s3Events(body: unknown): VerifiedEvent[] {
-  if (Array.isArray(body)) return body.slice(0, 10_000).flatMap(s3Events);
+  const events = eventsIn(body);
+  if (events.length > MOST_EVENTS) throw tooManyEvents();
+  return events;
+}
+
+function eventsIn(body: unknown): VerifiedEvent[] {
+  if (Array.isArray(body)) return body.flatMap(eventsIn);
   if (Test.safeParse(body).success) return [];
   const records = Notification.safeParse(body);
   if (records.success) return records.data.Records.map((record, i) => ofRecord(record, Object(body).Records[i]));
@@ -112,6 +117,7 @@ export function s3Events(body: unknown): VerifiedEvent[] {
           size: object.size ?? null,
           etag: object.etag ?? null,
           contentType: null,
+          arrived: bridge.data['detail-type'] === 'Object Created',
         },
         data: body,
       },
@@ -124,7 +130,14 @@ export function s3Events(body: unknown): VerifiedEvent[] {
       {
         key: keyOf(bucket, object.key, undefined, eventTime, object.eTag),
         type: action,
-        object: { bucket, key: object.key, size: object.size ?? null, etag: object.eTag ?? null, contentType: null },
+        object: {
+          bucket,
+          key: object.key,
+          size: object.size ?? null,
+          etag: object.eTag ?? null,
+          contentType: null,
+          arrived: /^(Put|Copy|CompleteMultipart)/.test(action),
+        },
         data: body,
       },
     ];
@@ -136,18 +149,20 @@ export function s3Events(body: unknown): VerifiedEvent[] {
 
 type Record = z.infer<typeof Notification>['Records'][number];
 
-function ofRecord({ eventName, s3: { bucket, object } }: Record, data: unknown): VerifiedEvent {
+function ofRecord({ eventName, eventTime, s3: { bucket, object } }: Record, data: unknown): VerifiedEvent {
   // Keys come as forms are sent: `+` for a space.
   const key = decoded(object.key);
+  const type = eventName.replace(/^s3:/, '');
   return {
-    key: keyOf(bucket.name, key, object.versionId, object.sequencer, object.eTag),
-    type: eventName.replace(/^s3:/, ''),
+    key: keyOf(bucket.name, key, object.versionId, object.sequencer, object.eTag, eventTime),
+    type,
     object: {
       bucket: bucket.name,
       key,
       size: object.size ?? null,
       etag: object.eTag ?? null,
       contentType: object.contentType ?? null,
+      arrived: type.startsWith('ObjectCreated'),
     },
     data,
   };
@@ -164,7 +179,7 @@ function ofSeaweed({ key: path, event_type: type, message }: z.infer<typeof Seaw
     {
       key: keyOf(bucket, key, [mtime, size, md5].filter((part) => part !== undefined).join('.')),
       type,
-      object: { bucket, key, size: size ?? null, etag: md5 ?? null, contentType: mime ?? null },
+      object: { bucket, key, size: size ?? null, etag: md5 ?? null, contentType: mime ?? null, arrived: true },
       data,
     },
   ];
@@ -180,5 +195,6 @@ function decoded(key: string): string {
 
 /** The same version of the same object is the same event, however often and by whomever it is told. */
 function keyOf(bucket: string, key: string, ...versions: (string | undefined)[]): string {
-  return JSON.stringify([bucket, key, versions.find((version) => version) ?? '']);
+  // `null` is every version of an object in a bucket whose versioning is suspended.
+  return JSON.stringify([bucket, key, versions.find((version) => version && version !== 'null') ?? '']);
 }

@@ -2,7 +2,7 @@ import { createSign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { RawEvent } from './port.ts';
-import { snsSource } from './sns.ts';
+import { Certificates, snsSource } from './sns.ts';
 
 /** Made for this test (openssl, good for a hundred years): Amazon's own key signs for nobody else. */
 const read = (name: string) => readFileSync(new URL(`./fixtures/${name}`, import.meta.url), 'utf8');
@@ -14,10 +14,10 @@ const CERT_URL = 'https://sns.eu-central-1.amazonaws.com/SimpleNotificationServi
 const fetched: string[] = [];
 const source = snsSource({
   topicArn: TOPIC,
-  fetchPem: async (url) => {
+  certificates: new Certificates(async (url) => {
     fetched.push(url);
     return CERT;
-  },
+  }),
 });
 
 const NAMES = {
@@ -55,10 +55,10 @@ describe('snsSource', () => {
       fetched.length = 0;
       const own = snsSource({
         topicArn: TOPIC,
-        fetchPem: async (url) => {
+        certificates: new Certificates(async (url) => {
           fetched.push(url);
           return CERT;
-        },
+        }),
       });
       for (const subject of ['one', 'two'])
         expect(await own.verify(raw(message({ Subject: subject }, version)))).toMatchObject({
@@ -69,7 +69,7 @@ describe('snsSource', () => {
   );
 
   it('asks for a subscription to be confirmed, at Amazon only', async () => {
-    const url = 'https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token=t';
+    const url = `https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=${TOPIC}&Token=t`;
     const confirm = { Type: 'SubscriptionConfirmation', Token: 't', SubscribeURL: url };
     expect(await source.verify(raw(message(confirm)))).toEqual({ confirm: url });
     const elsewhere = message({ ...confirm, SubscribeURL: 'https://sns.eu-central-1.amazonaws.com.evil.example/' });
@@ -86,6 +86,14 @@ describe('snsSource', () => {
     ['a host before an @', message({ SigningCertURL: 'https://sns.x.amazonaws.com@evil.example/c.pem' })],
     ['a certificate without TLS', message({ SigningCertURL: CERT_URL.replace('https', 'http') })],
     ['another port', message({ SigningCertURL: CERT_URL.replace('.com/', '.com:8443/') })],
+    [
+      'an answer of the SNS API',
+      message({
+        SigningCertURL: 'https://sns.x.amazonaws.com/?Action=GetTopicAttributes&x=/SimpleNotificationService-0.pem',
+      }),
+    ],
+    ['another path', message({ SigningCertURL: 'https://sns.x.amazonaws.com/cert.pem' })],
+    ['a query', message({ SigningCertURL: `${CERT_URL}?x` })],
     ['a bucket named like the host', message({ SigningCertURL: 'https://s3.amazonaws.com/sns.x.amazonaws.com/c.pem' })],
   ])('refuses %s, and fetches nothing from elsewhere', async (_, body) => {
     fetched.length = 0;

@@ -31,7 +31,7 @@ describe('S3 notifications', () => {
 
   it('are read from MinIO, SeaweedFS and AWS alike, keys as they are', async () => {
     const [first, second] = await events(
-      s3Source(SECRET),
+      s3Source(() => [SECRET]),
       raw({ EventName: 's3:ObjectCreated:Put', Records: [record('in/my+file%C3%BC.pdf'), record('b')] }, bearer),
     );
     expect(first).toMatchObject({
@@ -42,19 +42,25 @@ describe('S3 notifications', () => {
   });
 
   it('of the same version of an object have the same key, whatever else differs', async () => {
-    const one = await events(s3Source(SECRET), raw({ Records: [record('a')] }, bearer));
+    const one = await events(
+      s3Source(() => [SECRET]),
+      raw({ Records: [record('a')] }, bearer),
+    );
     const two = await events(
-      s3Source(SECRET),
+      s3Source(() => [SECRET]),
       raw({ Records: [record('a', { contentType: 'x/y' })], more: 1 }, bearer),
     );
-    const other = await events(s3Source(SECRET), raw({ Records: [record('a', { versionId: 'v2' })] }, bearer));
+    const other = await events(
+      s3Source(() => [SECRET]),
+      raw({ Records: [record('a', { versionId: 'v2' })] }, bearer),
+    );
     expect(one[0]?.key).toBe(two[0]?.key);
     expect(one[0]?.key).not.toBe(other[0]?.key);
   });
 
   it('come through EventBridge and from R2 too', async () => {
     const [bridge] = await events(
-      s3Source(SECRET),
+      s3Source(() => [SECRET]),
       raw(
         {
           source: 'aws.s3',
@@ -66,7 +72,7 @@ describe('S3 notifications', () => {
     );
     expect(bridge).toMatchObject({ type: 'Object Created', object: { bucket: 'scans', key: 'a.pdf', size: 5 } });
     const [r2] = await events(
-      s3Source(SECRET),
+      s3Source(() => [SECRET]),
       raw({ account: 'x', action: 'PutObject', bucket: 'b', object: { key: 'k', size: 1, eTag: 'e' } }, bearer),
     );
     expect(r2).toMatchObject({ type: 'PutObject', object: { bucket: 'b', key: 'k' } });
@@ -79,7 +85,11 @@ describe('S3 notifications', () => {
       message: { new_entry: entry },
     });
     const file = { name: 'a.pdf', attributes: { file_size: 5, mtime: 1_795_577_696, md5: 'q==' } };
-    const of = (body: object) => events(s3Source(SECRET), raw(body, bearer));
+    const of = (body: object) =>
+      events(
+        s3Source(() => [SECRET]),
+        raw(body, bearer),
+      );
     expect(await of(seaweed('/buckets/scans/in/a.pdf', file))).toMatchObject([
       { type: 'create', object: { bucket: 'scans', key: 'in/a.pdf', size: 5, etag: 'q==' } },
     ]);
@@ -90,15 +100,25 @@ describe('S3 notifications', () => {
   });
 
   it('that only test the webhook are no event', async () => {
-    expect(await events(s3Source(SECRET), raw({ Service: 'Amazon S3', Event: 's3:TestEvent' }, bearer))).toEqual([]);
-    expect(await events(s3Source(SECRET), raw('', { authorization: SECRET }))).toEqual([]);
+    expect(
+      await events(
+        s3Source(() => [SECRET]),
+        raw({ Service: 'Amazon S3', Event: 's3:TestEvent' }, bearer),
+      ),
+    ).toEqual([]);
+    expect(
+      await events(
+        s3Source(() => [SECRET]),
+        raw('', { authorization: SECRET }),
+      ),
+    ).toEqual([]);
   });
 });
 
 describe('CloudEvents', () => {
   const event = { specversion: '1.0', id: '1', source: '/s', type: 'thing.made', data: { a: 1 } };
   it('are taken structured, in batches and binary', async () => {
-    const source = cloudEventsSource(SECRET);
+    const source = cloudEventsSource(() => [SECRET]);
     const structured = await events(source, raw(event, { ...bearer, 'content-type': 'application/cloudevents+json' }));
     const batch = await events(
       source,
@@ -116,7 +136,12 @@ describe('CloudEvents', () => {
   it('may be signed instead, but a signature does not vouch for headers', async () => {
     const body = JSON.stringify(event);
     const signature = `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`;
-    expect(await events(cloudEventsSource(SECRET), raw(body, { 'x-signature-256': signature }))).toHaveLength(1);
+    expect(
+      await events(
+        cloudEventsSource(() => [SECRET]),
+        raw(body, { 'x-signature-256': signature }),
+      ),
+    ).toHaveLength(1);
     const binary = raw(body, {
       'x-signature-256': signature,
       'ce-specversion': '1.0',
@@ -124,7 +149,7 @@ describe('CloudEvents', () => {
       'ce-source': 's',
       'ce-type': 't',
     });
-    await expect(cloudEventsSource(SECRET).verify(binary)).rejects.toMatchObject({ status: 401 });
+    await expect(cloudEventsSource(() => [SECRET]).verify(binary)).rejects.toMatchObject({ status: 401 });
   });
 });
 
@@ -140,14 +165,14 @@ describe('Standard Webhooks', () => {
   it('are taken once signed, and refused when old, changed, or signed by another', async () => {
     const now = new Date();
     const at = (event: RawEvent, receivedAt = now.getTime()) => ({ ...event, receivedAt });
-    const source = standardWebhooksSource(secret);
+    const source = standardWebhooksSource(() => [secret]);
     expect(await events(source, at(signed('{"type":"a.b"}', now)))).toMatchObject([{ key: 'msg_1', type: 'a.b' }]);
     const old = new Date(now.getTime() - 301_000);
     await expect(source.verify(at(signed('{}', old)))).rejects.toMatchObject({ status: 401 });
     await expect(source.verify(at({ ...signed('{}', now), body: Buffer.from('{ }') }))).rejects.toMatchObject({
       status: 401,
     });
-    const other = standardWebhooksSource(`whsec_${Buffer.alloc(24, 8).toString('base64')}`);
+    const other = standardWebhooksSource(() => [`whsec_${Buffer.alloc(24, 8).toString('base64')}`]);
     await expect(other.verify(at(signed('{}', now)))).rejects.toMatchObject({ status: 401 });
   });
 });
@@ -158,24 +183,27 @@ describe('GitHub and plain JSON', () => {
   it('are told apart by their bytes, or by the id they name', async () => {
     const github = (delivery: string) =>
       events(
-        githubSource(SECRET),
+        githubSource(() => [SECRET]),
         raw(body, { 'x-hub-signature-256': signature, 'x-github-event': 'issues', 'x-github-delivery': delivery }),
       );
     expect((await github('1'))[0]).toMatchObject({ type: 'issues', data: { action: 'opened' } });
     expect((await github('1'))[0]?.key).toBe((await github('2'))[0]?.key);
     const plain = (id?: string) =>
-      events(plainJsonSource(SECRET), raw(body, { ...bearer, ...(id === undefined ? {} : { 'idempotency-key': id }) }));
+      events(
+        plainJsonSource(() => [SECRET]),
+        raw(body, { ...bearer, ...(id === undefined ? {} : { 'idempotency-key': id }) }),
+      );
     expect((await plain('7'))[0]?.key).not.toBe((await plain('8'))[0]?.key);
     expect((await plain())[0]?.key).toBe((await plain())[0]?.key);
   });
 });
 
 const sources: Record<string, Source> = {
-  s3: s3Source(SECRET),
-  cloudevents: cloudEventsSource(SECRET),
-  standard: standardWebhooksSource(`whsec_${Buffer.alloc(24, 7).toString('base64')}`),
-  github: githubSource(SECRET),
-  plain: plainJsonSource(SECRET),
+  s3: s3Source(() => [SECRET]),
+  cloudevents: cloudEventsSource(() => [SECRET]),
+  standard: standardWebhooksSource(() => [`whsec_${Buffer.alloc(24, 7).toString('base64')}`]),
+  github: githubSource(() => [SECRET]),
+  plain: plainJsonSource(() => [SECRET]),
 };
 
 describe.each(Object.entries(sources))('%s, attacked', (_, source) => {

@@ -1,7 +1,9 @@
 import { ChatRequest, OcrRequest, RequestError, TranscriptionRequest, type TriggerTemplate } from '@batchmill/contract';
 import { z } from 'zod';
-import type { VerifiedEvent } from '../sources/port.ts';
-import { compile, compileExpression, ExpressionError } from './expression.ts';
+import type { EventObject, VerifiedEvent } from '../sources/port.ts';
+import { ExpressionError } from './expression.ts';
+import { typeOfName } from './media-type.ts';
+import { sandbox } from './sandbox.ts';
 
 /** What items of a task are sent to, and what their bodies must be. */
 const TASKS = {
@@ -31,34 +33,41 @@ export interface EventFile {
   filename: string;
   file_id: string;
   bytes: number;
+  /** As the sender says. */
+  content_type: string | null;
 }
+
+export function objectOfFile({ filename, bytes, content_type: contentType }: EventFile): EventObject {
+  return { bucket: '', key: filename, size: bytes, etag: null, contentType, arrived: true };
+}
+
+/** Longest body of an item, in characters of JSON. */
+const MOST_BODY = 2 ** 20;
 
 /**
  * Compiles a template. With `sample` it is tried on an event at once, so that a mistake is told to who made it and not
  * found in the log a week later.
  * @throws RequestError 400 that names the expression or the property that is wrong.
  */
-export async function compileTemplate(template: TriggerTemplate, sample?: VerifiedEvent): Promise<CompiledTemplate> {
+export async function compileTemplate(
+  tenant: string,
+  template: TriggerTemplate,
+  sample?: VerifiedEvent,
+  files: readonly EventFile[] = [],
+): Promise<CompiledTemplate> {
   const { url, body: schema } = TASKS[template.task];
   const { filter } = template;
-  const parsed = (() => {
-    try {
-      return {
-        body: compile(template.body, 'template.body'),
-        when: filter.when === undefined ? null : compileExpression(filter.when, 'template.filter.when'),
-      };
-    } catch (error) {
-      throw asRequestError(error, 400);
-    }
-  })();
+  const text = JSON.stringify({ body: template.body, when: filter.when ?? null });
   const compiled: CompiledTemplate = {
     url,
     async itemOf(event, files = []) {
       if (!passes(filter, event)) return null;
-      const input = { key: event.key, type: event.type, object: event.object, data: event.data, files };
+      const { key, type, object, data } = event;
       try {
-        if (parsed.when !== null && (await parsed.when.of(input)) !== true) return null;
-        const body = schema.safeParse(await parsed.body.of(input));
+        const input = { key, type, object, data, files };
+        const filled = await sandbox.fill(tenant, { template: text, input, most: MOST_BODY });
+        if (filled === null) return null;
+        const body = schema.safeParse(filled);
         if (body.success) return { url, body: z.record(z.string(), z.unknown()).parse(body.data) };
         const [issue] = body.error.issues;
         throw new ExpressionError(
@@ -69,9 +78,14 @@ export async function compileTemplate(template: TriggerTemplate, sample?: Verifi
       }
     },
   };
+  try {
+    await sandbox.fill(tenant, { template: text, input: null, most: MOST_BODY });
+  } catch (error) {
+    throw asRequestError(error, 400);
+  }
   if (sample !== undefined) {
     try {
-      await compiled.itemOf(sample);
+      await compiled.itemOf(sample, files);
     } catch (error) {
       throw error instanceof RequestError
         ? new RequestError(400, `${error.message} (tried on the sample event)`, {
@@ -85,15 +99,19 @@ export async function compileTemplate(template: TriggerTemplate, sample?: Verifi
 }
 
 function passes(filter: TriggerTemplate['filter'], { type, object }: VerifiedEvent): boolean {
-  if (filter.type !== undefined && !matches(filter.type, type)) return false;
+  // An object that is gone, or only got a tag, makes no item unless it is asked for.
+  if (filter.type === undefined ? object?.arrived === false : !matches(filter.type, type)) return false;
   const { prefix, suffix, min_bytes: least, max_bytes: most, content_type: contentType } = filter;
   if (prefix !== undefined && !object?.key.startsWith(prefix)) return false;
   if (suffix !== undefined && !object?.key.toLowerCase().endsWith(suffix.toLowerCase())) return false;
-  // A sender that does not say a size, or a type, cannot be held to it.
+  // A sender that does not say a size cannot be held to it.
   const size = object?.size ?? null;
   if (size !== null && ((least !== undefined && size < least) || (most !== undefined && size > most))) return false;
-  const given = object?.contentType ?? null;
-  return contentType === undefined || given === null || matches(contentType, given.toLowerCase());
+  if (contentType === undefined) return true;
+  const told = object?.contentType ?? null;
+  // What stores say of an object whose type they do not know.
+  const given = told === null || /octet-stream$/.test(told) ? typeOfName(object?.key ?? '') : told;
+  return given !== null && matches(contentType.toLowerCase(), given.split(';')[0]?.trim().toLowerCase() ?? '');
 }
 
 const matches = (pattern: string, text: string) =>

@@ -4,13 +4,15 @@ import { z } from 'zod';
 
 /**
  * One revision of a trigger. The last one counts; each is written once, on condition that nobody has written it, so that two
- * changes at once both take effect. The secret is stored as it is: signatures cannot be checked without it.
+ * changes at once both take effect. Secrets are stored as they are: signatures cannot be checked without them.
  */
 export const TriggerFact = z.strictObject({
   id: z.string(),
   tenant: z.string(),
   name: z.string(),
-  source: z.strictObject({ type: z.enum(TRIGGER_SOURCES), topic_arn: z.string().optional(), secret: z.string() }),
+  source: z.strictObject({ type: z.enum(TRIGGER_SOURCES), topic_arn: z.string().optional() }),
+  /** The newest first, each with the Unix seconds until which it counts. None: SNS. */
+  secrets: z.array(z.strictObject({ secret: z.string(), until: z.number().nullable() })),
   template: TriggerTemplate,
   limits: TriggerLimits,
   completion_window: z.string(),
@@ -73,9 +75,16 @@ export async function readTriggers(bucket: Bucket, tenant: string): Promise<Trig
   return found.filter((fact) => fact !== null);
 }
 
+/** The secrets that count now. */
+export function secretsOf(fact: TriggerFact): string[] {
+  const now = Date.now() / 1000;
+  return fact.secrets.filter(({ until }) => until === null || until > now).map(({ secret }) => secret);
+}
+
 /** As clients see it: never with its secret, unless it is shown this once. */
 export function viewTrigger(fact: TriggerFact, options: { withSecret?: boolean } = {}): TriggerObject {
-  const { type, topic_arn: topicArn, secret } = fact.source;
+  const { type, topic_arn: topicArn } = fact.source;
+  const secret = fact.secrets[0]?.secret;
   return {
     id: fact.id,
     object: 'trigger',
@@ -88,6 +97,6 @@ export function viewTrigger(fact: TriggerFact, options: { withSecret?: boolean }
     disabled: fact.disabled,
     created_at: Math.floor((idTime(fact.id) ?? 0) / 1000),
     events_path: `/v1/triggers/${fact.id}/events`,
-    ...(options.withSecret === true && type !== 'sns' ? { secret } : {}),
+    ...(options.withSecret === true && secret !== undefined ? { secret } : {}),
   };
 }
