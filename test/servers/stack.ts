@@ -27,6 +27,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     QUEUE_URL: options.queueUrl,
     BUCKET_URL: options.bucketUrl,
     PORT: String(port),
+    PUBLIC_URL: `http://127.0.0.1:${port}`,
     // Other tests run beside this one: an engine with more threads than free cores is many times slower.
     THREADS: '1',
     ...options.env,

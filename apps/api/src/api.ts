@@ -1,6 +1,6 @@
 import type { BatchDeps } from '@batchmill/batch';
 import { invalid } from '@batchmill/contract';
-import { UPLOAD_LIMITS } from '@batchmill/files';
+import { UPLOAD_LIMITS, UrlSigner } from '@batchmill/files';
 import { createGuard, type Guard } from '@batchmill/guard';
 import { BUILT_IN, type Policies } from '@batchmill/safety';
 import { createLogger, type Logger } from '@batchmill/telemetry';
@@ -107,7 +107,7 @@ export function createApi(options: ApiOptions): Api {
   api.onError(onError(logger));
   api.notFound(notFound(api));
   api.use(requestLog(logger), securityHeaders);
-  api.use('/v1/*', authenticate(deps.access));
+  api.use('/v1/*', authenticate(deps.access, new UrlSigner(bucket)));
   declareSecurity(api);
   for (const register of ROUTES) register(api, deps);
   return api;

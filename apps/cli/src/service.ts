@@ -71,9 +71,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       trigger: (tenant, batchId) => queues.triggerReconcile({ tenant, batchId }),
       limits: { inputBytes: config.limits.batchBytes },
     };
+    // Everything is here, so whoever is told by a webhook of this machine finds the API at its own address.
+    const local = config.host === '127.0.0.1' && config.port !== 0 ? `http://127.0.0.1:${config.port}` : null;
     const worker = await startWorker({
       roles: ['control', 'infer'],
-      config,
+      config: { ...config, publicUrl: config.publicUrl ?? local },
       bucket,
       queues,
       log,

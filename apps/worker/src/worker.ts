@@ -45,6 +45,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         sweepIntervalMs: config.worker.sweepIntervalMs,
         lockMs: config.worker.lockMs,
         fetch: config.fetch,
+        publicUrl: config.publicUrl,
       })
     : null;
   try {

@@ -14,6 +14,7 @@
  * index/ended/<unix seconds>/<tenant>/<batch-id>        ended batches, by when they are cleared of what came late
  * index/batches/<tenant>/<newest-first>-<batch-id>
  * keys/<sha-256 of the key>.json                        API keys; the key itself is never stored
+ * secrets/url-signing.key                               what signed URLs of the API are signed with
  * triggers/<tenant>/<trigger-id>/<revision>.json        triggers; the last revision counts
  * index/triggers/<trigger-id>/<tenant>                  an empty object: whose trigger it is; removed when it is deleted
  * windows/<tenant>/<trigger-id>/<window-id>/…           events that become one batch: window.json, inbox/<n>.jsonl, closing
@@ -175,6 +176,8 @@ export const layout = {
     ofItem: (tenant: string, batch: string, position: number) => `quarantine/${tenant}/${batch}/${number(position)}.`,
   },
   policy: (sha256: string) => `policies/${sha256}.json`,
+  /** What signed URLs of the API are signed with: 32 random bytes. */
+  urlKey: 'secrets/url-signing.key',
   key: (sha256: string) => `keys/${sha256}.json`,
   keyPrefix: 'keys/',
 } as const;

@@ -30,6 +30,8 @@ const Environment = z.object({
   /** Address the API listens on. Anything but loopback needs an API key: `batchmill keys create`. */
   HOST: z.string().default('127.0.0.1'),
   PORT: integer(0, 65_535).default(8080),
+  /** Where the API can be reached from outside, for the signed URLs of files in webhooks. API and control workers. */
+  PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional(),
   /** `redis://`, `rediss://`, `postgres://`; unset: an embedded PostgreSQL under BATCHMILL_HOME. */
   QUEUE_URL: z
     .url({ protocol: /^(rediss?|postgres(ql)?)$/, error: 'must be a redis://, rediss:// or postgres:// URL' })
@@ -169,6 +171,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
     home: e.BATCHMILL_HOME,
     host: e.HOST,
     port: e.PORT,
+    publicUrl: e.PUBLIC_URL ?? null,
     queueUrl: e.QUEUE_URL ?? null,
     bucketUrl: e.BUCKET_URL ?? null,
     model: {

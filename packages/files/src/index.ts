@@ -1,5 +1,6 @@
 export { createFile, deleteFile, type FileQuery, getFile, listFiles, readContent, readFile } from './files.ts';
 export { inOrder } from './ordered.ts';
+export { type SignedFile, UrlSigner } from './signed-url.ts';
 export { type FileDetails, type StagedFile, type StageOptions, stageFile, tooLarge } from './stage.ts';
 export { type Swept, sweepFiles } from './sweep.ts';
 export { UPLOAD_LIMITS, type UploadLimits } from './upload.ts';

@@ -5,6 +5,7 @@ import { type AttemptFact, type DeliveryState, deliveryIds, readDelivery } from 
 import { type EmitDeps, emit } from './emit.ts';
 import { type EndpointFact, listEndpoints, readEndpoint, revise } from './endpoint.ts';
 import { derivedId, eventBody, readEvent } from './event.ts';
+import type { OutputUrl } from './output-url.ts';
 import type { Places } from './places.ts';
 import { signedHeaders } from './secret.ts';
 import type { Sender, Sent } from './send.ts';
@@ -19,12 +20,10 @@ export interface DeliverDeps extends EmitDeps {
   sender: Sender;
   /** Default `SCHEDULE`. */
   schedule?: readonly number[];
-  /** Attempts to one endpoint at a time, so that a slow one holds few places. */
+  /** Attempts at a time, so that a slow endpoint holds few places. */
   places: Places;
+  outputUrl: OutputUrl;
 }
-
-/** About when a lane comes again whose endpoint has all its places taken. */
-const FULL_MS = 1_500;
 
 const seconds = () => Math.floor(Date.now() / 1000);
 
@@ -37,7 +36,8 @@ const seconds = () => Math.floor(Date.now() / 1000);
 export async function deliverLane(deps: DeliverDeps, { tenant, endpointId, lane }: DeliverJob): Promise<number | null> {
   const { bucket } = deps;
   // A slow receiver's lanes wait outside, not in the places of the queue that others need too.
-  if (!deps.places.enter(endpointId)) return Math.round(FULL_MS * (0.5 + Math.random()));
+  const later = deps.places.enter(tenant, endpointId);
+  if (later !== null) return later;
   try {
     for await (const { key } of bucket.list(layout.hook.dueOfLane(tenant, endpointId, lane))) {
       const due = parseDue(key);
@@ -48,7 +48,7 @@ export async function deliverLane(deps: DeliverDeps, { tenant, endpointId, lane 
     }
     return null;
   } finally {
-    deps.places.leave(endpointId);
+    deps.places.leave(tenant, endpointId);
   }
 }
 
@@ -71,7 +71,7 @@ async function deliver(deps: DeliverDeps, tenant: string, endpointId: string, id
     return null;
   }
   const at = Date.now();
-  const body = await eventBody(bucket, tenant, event);
+  const body = await eventBody(deps.outputUrl, tenant, event);
   const sent = await deps.sender.post(endpoint.url, signedHeaders(endpoint.secrets, event.id, body, Date.now()), body);
   return recorded(deps, tenant, endpoint, state, sent, at);
 }

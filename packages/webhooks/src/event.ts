@@ -1,11 +1,9 @@
 import { hash } from 'node:crypto';
-import { FinalFact, readFact, settleFact } from '@batchmill/batch';
+import { readFact, settleFact } from '@batchmill/batch';
 import { type Bucket, layout } from '@batchmill/bucket';
 import { WebhookEventType } from '@batchmill/contract';
 import { z } from 'zod';
-
-/** How long the signed URL of an output file in an event opens it, in seconds. */
-export const OUTPUT_URL_SECONDS = 3_600;
+import type { OutputUrl } from './output-url.ts';
 
 /** What happened, and who is told: written once. */
 export const EventFact = z.object({
@@ -40,18 +38,9 @@ export async function settleEvent(bucket: Bucket, tenant: string, event: EventFa
  * The body of an event, as it is signed and sent. What does not change is as it was written; the signed URL of the output
  * file is made for each attempt, since it lives shorter than the retries last.
  */
-export async function eventBody(bucket: Bucket, tenant: string, event: EventFact): Promise<string> {
+export async function eventBody(outputUrl: OutputUrl, tenant: string, event: EventFact): Promise<string> {
   const data = { ...event.data };
   if ('output_file_url' in data && event.batch_id !== null)
-    data.output_file_url = await outputUrl(bucket, tenant, event.batch_id);
+    data.output_file_url = await outputUrl(tenant, event.batch_id);
   return JSON.stringify({ id: event.id, object: 'event', type: event.type, created_at: event.created_at, data });
-}
-
-/** `null` where the store has no signed URLs (a folder), or there is no output file (any more). */
-async function outputUrl(bucket: Bucket, tenant: string, batchId: string): Promise<string | null> {
-  const final = await readFact(bucket, layout.batch.final(tenant, batchId), FinalFact);
-  if (final === null || final.output_file_id === null) return null;
-  const key = layout.file.content(tenant, final.output_file_id);
-  if ((await bucket.head(key)) === null) return null;
-  return bucket.presign(key, { seconds: OUTPUT_URL_SECONDS, filename: `${batchId}_output.jsonl` });
 }

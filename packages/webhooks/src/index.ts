@@ -12,6 +12,7 @@ export {
   updateEndpoint,
 } from './endpoints.ts';
 export { tellEnded, tellRunning } from './listen.ts';
+export { type OutputUrl, outputUrls } from './output-url.ts';
 export { Places } from './places.ts';
 export { createSender, type Sender } from './send.ts';
 export { sweepHooks } from './sweep.ts';

@@ -3,7 +3,7 @@ import { layout } from '@batchmill/bucket';
 import type { WebhookEventName } from '@batchmill/contract';
 import { z } from 'zod';
 import { type EmitDeps, emit } from './emit.ts';
-import { listEndpoints } from './endpoint.ts';
+import { type EndpointFact, listEndpoints } from './endpoint.ts';
 import { derivedId } from './event.ts';
 
 /** Events of one batch come in this order. */
@@ -11,9 +11,8 @@ const RANKS = { begun: 1, items: 2, ended: 3 } as const;
 /** Items named in one event; of a larger part there are several. */
 const MOST_ITEMS = 1_000;
 
-/** The endpoints of a tenant that want an event, and the batch's own. */
-async function wanting(deps: EmitDeps, tenant: string, batch: BatchFact, type: WebhookEventName): Promise<string[]> {
-  const listed = await listEndpoints(deps.bucket, tenant);
+/** The endpoints that want an event, and the batch's own. */
+function wanting(listed: readonly EndpointFact[], batch: BatchFact, type: WebhookEventName): string[] {
   const ids = listed.filter(({ disabled, events }) => disabled === null && events.includes(type)).map(({ id }) => id);
   return batch.webhook !== null && type.startsWith('batch.') && type !== 'batch.in_progress'
     ? [...ids, batch.webhook.endpoint_id]
@@ -26,9 +25,11 @@ export async function tellRunning(deps: EmitDeps, { tenant, id }: { tenant: stri
   const batch = await readFact(bucket, layout.batch.batch(tenant, id), BatchFact);
   if (batch === null) return;
   const told = (name: string) => layout.batch.told(tenant, id, name);
-  const begun = await wanting(deps, tenant, batch, 'batch.in_progress');
-  const plan = await readFact(bucket, layout.batch.plan(tenant, id), PlanFact);
-  if (begun.length > 0 && plan !== null && (await bucket.head(told('in_progress'))) === null) {
+  const listed = await listEndpoints(bucket, tenant);
+  if (listed.length === 0) return;
+  const begun = wanting(listed, batch, 'batch.in_progress');
+  const plan = begun.length === 0 ? null : await readFact(bucket, layout.batch.plan(tenant, id), PlanFact);
+  if (plan !== null && (await bucket.head(told('in_progress'))) === null) {
     const at = plan.in_progress_at;
     await emit(
       deps,
@@ -46,8 +47,8 @@ export async function tellRunning(deps: EmitDeps, { tenant, id }: { tenant: stri
     await bucket.put(told('in_progress'), '');
   }
   const ofItems = {
-    'item.completed': await wanting(deps, tenant, batch, 'item.completed'),
-    'item.failed': await wanting(deps, tenant, batch, 'item.failed'),
+    'item.completed': wanting(listed, batch, 'item.completed'),
+    'item.failed': wanting(listed, batch, 'item.failed'),
   } as const;
   if (ofItems['item.completed'].length + ofItems['item.failed'].length === 0) return;
   const known = new Set<string>();
@@ -114,7 +115,7 @@ export async function tellEnded(
         metadata: view.metadata,
       },
     },
-    await wanting(deps, tenant, batch, type),
+    wanting(await listEndpoints(bucket, tenant), batch, type),
     RANKS.ended,
   );
 }

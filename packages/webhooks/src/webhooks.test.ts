@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -47,7 +49,8 @@ beforeEach(async () => {
   deps = {
     bucket,
     sender: createSender(guard, 300),
-    places: new Places(64),
+    places: new Places({ perEndpoint: 64, perTenant: 64 }),
+    outputUrl: async () => null,
     schedule: [0, 20, 20],
     trigger: async (job) => {
       jobs.push(job);
@@ -201,7 +204,7 @@ describe('a delivery', () => {
 
   test('to a slow receiver takes no more than its places, however much is due', async () => {
     await deps.sender.close();
-    deps = { ...deps, sender: createSender(guard, 30_000), places: new Places(4) };
+    deps = { ...deps, sender: createSender(guard, 30_000), places: new Places({ perEndpoint: 4, perTenant: 32 }) };
     const hangs = await receiver(() => {});
     const { id } = await endpoint(hangs.url);
     for (let i = 0; i < 40; i++) await happens([id], batch());
@@ -214,6 +217,37 @@ describe('a delivery', () => {
     hangs.server.closeAllConnections();
     await Promise.all(all);
   });
+});
+
+test('a tenant whose endpoints all hang takes no more than its places', () => {
+  const places = new Places({ perEndpoint: 4, perTenant: 32 });
+  const taken = Array.from({ length: 100 }, (_, i) => places.enter('acme', `we_${i}`)).filter((one) => one === null);
+  expect(taken).toHaveLength(32);
+  expect(places.enter('other', 'we_x')).toBeNull();
+  // The more wait, the less often each asks.
+  const waits = Array.from({ length: 1_000 }, () => places.enter('acme', 'we_0') ?? 0);
+  expect(Math.max(...waits.slice(0, 5))).toBeLessThan(3_000);
+  expect(Math.min(...waits.slice(-100))).toBeGreaterThan(10_000);
+  places.leave('acme', 'we_0');
+  expect(places.enter('acme', 'we_0')).toBeNull();
+});
+
+test('a receiver without a certificate that is trusted gets nothing', async () => {
+  const read = (name: string) =>
+    readFileSync(new URL(`../../triggers/src/sources/fixtures/${name}`, import.meta.url), 'utf8');
+  let requests = 0;
+  const server = createTlsServer({ key: read('sns-key.pem'), cert: read('sns-cert.pem') }, (_, response) => {
+    requests++;
+    response.end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const url = `https://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/`;
+  const sent = await deps.sender.post(url, {}, '{}');
+  expect(sent).toMatchObject({ status: null, error: expect.stringMatching(/connection failed \(.*CERT.*\)/) });
+  expect(requests).toBe(0);
+  server.close();
 });
 
 describe('an endpoint', () => {

@@ -1,7 +1,8 @@
 import type { Bucket } from '@batchmill/bucket';
 import { RequestError } from '@batchmill/contract';
+import type { UrlSigner } from '@batchmill/files';
 import { anyKeys, createVerifier, KEY_CACHE_MS } from '@batchmill/keys';
-import type { MiddlewareHandler } from 'hono';
+import type { HonoRequest, MiddlewareHandler } from 'hono';
 import type { Env } from '../deps.ts';
 import { assertLocalRequest } from './loopback.ts';
 
@@ -49,16 +50,40 @@ export function createAccess(bucket: Bucket): Access {
   };
 }
 
+const CONTENT = /^\/v1\/files\/([^/]+)\/content$/;
 const EVENTS = /^\/v1\/triggers\/[^/]+\/events$/;
 /** What answers operators only: see `operator.ts`. */
 const OPERATORS = /^\/v1\/autoscale\//;
 
+/** Whose file a signed URL opens; `null` if the request has none. @throws RequestError 403 if it is altered or over */
+async function ofSignedUrl(request: HonoRequest, urls: UrlSigner): Promise<string | null> {
+  const fileId = CONTENT.exec(request.path)?.[1];
+  const signature = request.query('signature');
+  if (fileId === undefined || signature === undefined || !['GET', 'HEAD'].includes(request.method)) return null;
+  const tenant = request.query('tenant') ?? '';
+  const expires = request.query('expires') ?? '';
+  const good =
+    /^\d{1,12}$/.test(expires) && (await urls.isGood({ tenant, fileId, expires: Number(expires) }, signature));
+  if (!good)
+    throw new RequestError(403, 'This signed URL was altered or is over. Download the file with an API key.', {
+      code: 'signed_url_invalid',
+    });
+  return tenant;
+}
+
 /** Sets the tenant of a request, or refuses it. */
-export function authenticate(access: Access): MiddlewareHandler<Env> {
+export function authenticate(access: Access, urls: UrlSigner): MiddlewareHandler<Env> {
   return async (c, next) => {
     // Events have no API key: their sender proves by its signature who it is.
-    if (c.req.method === 'POST' && EVENTS.test(c.req.path)) return next();
     if (OPERATORS.test(c.req.path)) return next();
+    if (['POST', 'OPTIONS'].includes(c.req.method) && EVENTS.test(c.req.path)) return next();
+    const signed = await ofSignedUrl(c.req, urls);
+    if (signed !== null) {
+      c.set('tenant', signed);
+      c.set('policy', null);
+      c.set('key', null);
+      return next();
+    }
     if (await access.open()) {
       assertLocalRequest(c.req.header('host'), c.req.header('origin'));
       c.set('tenant', DEFAULT_TENANT);

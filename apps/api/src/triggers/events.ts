@@ -16,6 +16,8 @@ const MOST_FILES = 20;
 /** Files of forms are kept for a month, like those of batches. */
 const FILE_SECONDS = 30 * 86_400;
 
+const PATH = '/v1/triggers/:trigger_id/events';
+
 const route = createRoute({
   method: 'post',
   path: '/v1/triggers/{trigger_id}/events',
@@ -56,6 +58,19 @@ export function postEventsRoute(api: Api, { bucket, limits, receiver }: Deps): v
     });
     const raw = { headers: c.req.header(), body: new Uint8Array(body), receivedAt: Date.now() };
     return c.json(await receiver.receive(trigger, raw), 202);
+  });
+
+  // Whoever sends CloudEvents may ask first whether they are wanted here (Azure Event Grid does): the specification "HTTP 1.1 Web
+  // Hooks for Event Delivery", section 4.
+  api.options(PATH, async (c) => {
+    const { fact } = await receiver.trigger(c.req.param('trigger_id') ?? '');
+    c.header('allow', 'POST');
+    const origin = c.req.header('webhook-request-origin');
+    if (fact.source.type === 'cloudevents' && origin !== undefined) {
+      c.header('webhook-allowed-origin', origin);
+      c.header('webhook-allowed-rate', String(fact.limits.requests_per_second * 60));
+    }
+    return c.body(null, 204);
   });
 
   async function receiveForm(c: Context<Env>, trigger: ReadyTrigger): Promise<EventsAccepted> {

@@ -104,6 +104,111 @@ test('a form with a file becomes a file and an item', async () => {
   expect((await server.keys()).length).toBe(before);
 });
 
+test('a form may bring several files in any field; none stays of what became no item', async () => {
+  const { body: trigger } = await make({
+    source: { type: 'form' },
+    template: {
+      task: 'ocr',
+      filter: { suffix: '.pdf', content_type: 'application/pdf', max_bytes: 100, when: 'data.note != "no"' },
+      body: {
+        model: 'default',
+        document: { type: 'file', file_id: "{{ files[field = 'second'].file_id }}" },
+        pages: '{{ data.pages }}',
+      },
+    },
+    sample_event: { note: 'yes' },
+  });
+  // The sample has a file of its own, in the field `file`.
+  expect(trigger).toMatchObject({ error: { code: 'invalid_template' } });
+  const { body: made } = await make({
+    source: { type: 'form' },
+    template: {
+      task: 'ocr',
+      filter: { suffix: '.pdf', content_type: 'application/pdf', max_bytes: 100, when: 'data.note != "no"' },
+      body: {
+        model: 'default',
+        document: { type: 'file', file_id: "{{ files[field = 'second'].file_id }}" },
+        pages: '{{ data.pages }}',
+      },
+    },
+  });
+  const files = () => server.client().files.list();
+  const before = (await files()).data.length;
+  const post = async (fields: Record<string, string>, headers: Record<string, string> = {}, name = 'a.pdf') => {
+    const form = new FormData();
+    for (const [key, value] of Object.entries(fields)) form.set(key, value);
+    form.set('first', new File(['%PDF-1.7 a'], name, { type: 'application/pdf' }));
+    form.set('second', new File(['%PDF-1.7 b'], 'b.pdf', { type: 'application/pdf' }));
+    const authorization = `Bearer ${made.secret}`;
+    const response = await fetch(`${server.url}${made.events_path}`, {
+      method: 'POST',
+      body: form,
+      headers: { authorization, ...headers },
+    });
+    return { status: response.status, body: Answer.parse(await response.json()) };
+  };
+  const first = await post({ note: 'yes' }, { 'idempotency-key': 'scan-1' });
+  expect(first).toMatchObject({ status: 202, body: { items: [{ duplicate: false }] } });
+  expect((await files()).data.length).toBe(before + 2);
+  const again = await post({ note: 'yes' }, { 'idempotency-key': 'scan-1' });
+  expect(again).toMatchObject({ status: 202, body: { items: [{ duplicate: true }] } });
+  expect(await post({ note: 'no' })).toMatchObject({ status: 202, body: { filtered: 1 } });
+  expect(await post({ note: 'yes' }, {}, 'a.exe')).toMatchObject({ status: 202, body: { filtered: 1 } });
+  expect(await post({ note: 'yes', pages: 'all of them' })).toMatchObject({ status: 422 });
+  expect((await files()).data.length).toBe(before + 2);
+  expect((await server.keys()).filter((key) => /^files\/.*\/content$/.test(key))).toHaveLength(
+    (await server.keys()).filter((key) => /^files\/.*\/meta\.json$/.test(key)).length,
+  );
+  const batchId = first.body.items[0]?.batch_id ?? '';
+  await expect.poll(() => server.triggered, { timeout: 5_000 }).toContain(batchId);
+  const [item] = await itemsOf(batchId);
+  expect((await server.client().files.retrieve(item.body.document.file_id)).filename).toBe('b.pdf');
+});
+
+test('a secret is changed while both count, then the new one alone', async () => {
+  const { body: trigger } = await make();
+  const post = (secret: string, text: string) =>
+    call('POST', trigger.events_path, { text }, { authorization: `Bearer ${secret}` });
+  const path = `/v1/triggers/${trigger.id}/rotate_secret`;
+  const { body: second } = await call('POST', path, {});
+  expect(second.secret).toMatch(/^[\w-]{43}$/);
+  await expect.poll(async () => (await post(second.secret, 'a')).status, { timeout: 8_000 }).toBe(202);
+  expect((await post(trigger.secret, 'b')).status).toBe(202);
+  const { body: third } = await call('POST', path, { overlap_seconds: 0, secret: 'a-secret-of-my-own' });
+  expect(third.secret).toBe('a-secret-of-my-own');
+  await expect.poll(async () => (await post(third.secret, 'c')).status, { timeout: 8_000 }).toBe(202);
+  for (const old of [trigger.secret, second.secret]) expect((await post(old, 'd')).status).toBe(401);
+  expect(await call('POST', path, { secret: 'short' })).toMatchObject({ status: 400 });
+  expect(await call('POST', `/v1/triggers/trg_${'0'.repeat(32)}/rotate_secret`, {})).toMatchObject({ status: 404 });
+});
+
+test('a sender of CloudEvents may ask first whether they are wanted', async () => {
+  const { body: trigger } = await make({ source: { type: 'cloudevents' } });
+  const ask = (path: string) =>
+    fetch(`${server.url}${path}`, { method: 'OPTIONS', headers: { 'webhook-request-origin': 'eventgrid.azure.net' } });
+  const answer = await ask(trigger.events_path);
+  expect(answer.status).toBe(204);
+  expect(answer.headers.get('webhook-allowed-origin')).toBe('eventgrid.azure.net');
+  expect(answer.headers.get('webhook-allowed-rate')).toBe('60000');
+  const { body: other } = await make();
+  expect((await ask(other.events_path)).headers.get('webhook-allowed-origin')).toBeNull();
+  expect((await ask(`/v1/triggers/trg_${'0'.repeat(32)}/events`)).status).toBe(404);
+});
+
+test('a request with more events than one may have is refused whole', async () => {
+  const { body: trigger } = await make({ source: { type: 'cloudevents' } });
+  const headers = {
+    authorization: `Bearer ${trigger.secret}`,
+    'content-type': 'application/cloudevents-batch+json',
+  };
+  const event = (n: number) => ({ specversion: '1.0', id: `${n}`, source: 's', type: 't', data: { text: `${n}` } });
+  const many = JSON.stringify(Array.from({ length: 10_001 }, (_, n) => event(n)));
+  expect((await call('POST', trigger.events_path, many, headers)).status).toBe(413);
+  const some = JSON.stringify(Array.from({ length: 500 }, (_, n) => event(n)));
+  const taken = await call('POST', trigger.events_path, some, headers);
+  expect(taken.body.items).toHaveLength(500);
+});
+
 test('who cannot show the secret, or posts nonsense, changes nothing', async () => {
   const secret = 'a-secret-of-github-s';
   const { body: trigger } = await make({ source: { type: 'github', secret } });
@@ -198,6 +303,7 @@ test('tenants cannot see or change the triggers of others', async () => {
     ['GET', path, undefined],
     ['POST', path, { name: 'x' }],
     ['POST', `${path}/test`, { event: {} }],
+    ['POST', `${path}/rotate_secret`, {}],
     ['DELETE', path, undefined],
   ] as const)
     expect(await call(method, at, body, as(other))).toMatchObject({ status: 404 });

@@ -4,7 +4,7 @@ import { createGuard } from '@batchmill/guard';
 import type { DeliverJob, Queues } from '@batchmill/queue';
 import type { Logger } from '@batchmill/telemetry';
 import { sweepWindows } from '@batchmill/triggers';
-import { createSender, deliverLane, Places, sweepHooks, tellEnded, tellRunning } from '@batchmill/webhooks';
+import { createSender, deliverLane, outputUrls, Places, sweepHooks, tellEnded, tellRunning } from '@batchmill/webhooks';
 
 export interface ControlOptions {
   bucket: Bucket;
@@ -14,14 +14,16 @@ export interface ControlOptions {
   lockMs: number;
   /** Which addresses webhooks may go to, beside the public ones. */
   fetch: { allow: readonly string[]; http: boolean };
+  /** Where the API can be reached, for signed URLs in webhooks. Default: none are made. */
+  publicUrl?: string | null;
   /** Pauses between attempts of a webhook, in milliseconds; for tests. */
   webhookSchedule?: readonly number[];
   log: Logger;
 }
 
-/** Webhooks on their way at a time, and of those to one endpoint: a slow receiver holds up none but its own. */
-const DELIVERIES = 64;
-const PLACES_PER_ENDPOINT = 4;
+/** Webhooks on their way at a time, and of those to one endpoint and of one tenant: a slow receiver holds up none but its own. */
+const DELIVERIES = 256;
+const PLACES = { perEndpoint: 4, perTenant: 32 };
 
 /** Batches looked at side by side by one control worker. */
 const CONCURRENCY = 4;
@@ -38,7 +40,8 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
     bucket,
     trigger: (job: DeliverJob) => queues.triggerDeliver(job),
     sender,
-    places: new Places(PLACES_PER_ENDPOINT),
+    places: new Places(PLACES),
+    outputUrl: outputUrls(bucket, options.publicUrl ?? null),
     ...(options.webhookSchedule === undefined ? {} : { schedule: options.webhookSchedule }),
   };
   const deliveries = queues.consumeDeliver((job) => deliverLane(hooks, job), {
