@@ -53,21 +53,25 @@ export const TriggerSource = z
   .meta({ id: 'TriggerSource' });
 export type TriggerSource = z.infer<typeof TriggerSource>;
 
-export const TriggerLimits = z.strictObject({
+const whole = (least: number, most: number) => z.number().int().min(least).max(most);
+const LIMITS = {
   /** A batch is made of so many items, */
-  max_items: z.number().int().min(1).max(50_000).default(1_000),
+  max_items: whole(1, 50_000),
   /** or so many bytes of lines, */
-  max_bytes: z
-    .number()
-    .int()
-    .min(1)
-    .max(100 * 2 ** 20)
-    .default(10 * 2 ** 20),
+  max_bytes: whole(1, 100 * 2 ** 20),
   /** or after so many seconds, whichever comes first. */
-  max_wait_seconds: z.number().int().min(1).max(3_600).default(30),
+  max_wait_seconds: whole(1, 3_600),
   /** Requests beyond this rate are answered 429 (in each API process). */
-  requests_per_second: z.number().int().min(1).max(10_000).default(1_000),
+  requests_per_second: whole(1, 10_000),
+};
+
+export const TriggerLimits = z.strictObject({
+  max_items: LIMITS.max_items.default(1_000),
+  max_bytes: LIMITS.max_bytes.default(10 * 2 ** 20),
+  max_wait_seconds: LIMITS.max_wait_seconds.default(30),
+  requests_per_second: LIMITS.requests_per_second.default(1_000),
 });
+const TriggerLimitsUpdate = z.strictObject(LIMITS).partial();
 
 const Name = z.string().min(1).max(100);
 const Policy = z.string().max(63).nullable();
@@ -92,7 +96,8 @@ export const TriggerUpdate = z
   .strictObject({
     name: Name.optional(),
     template: TriggerTemplate.optional(),
-    limits: TriggerLimits.optional(),
+    /** Those that are left out stay too. */
+    limits: TriggerLimitsUpdate.optional(),
     completion_window: CompletionWindow.optional(),
     content_policy: Policy.optional(),
     disabled: z.boolean().optional(),

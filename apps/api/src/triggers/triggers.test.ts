@@ -267,6 +267,8 @@ test('triggers can be listed, changed, tried, switched off and deleted; the secr
   expect((await call('GET', '/v1/triggers')).body.data.map((t: { id: string }) => t.id)).toContain(trigger.id);
   const changed = await call('POST', path, { name: 'second', disabled: true });
   expect(changed.body).toMatchObject({ name: 'second', disabled: true, template: got.body.template });
+  const limited = await call('POST', path, { limits: { max_items: 7 } });
+  expect(limited.body).toMatchObject({ limits: { max_items: 7, max_wait_seconds: 1 } });
   const tried = await call('POST', `${path}/test`, { event: { text: 'hi' } });
   expect(tried.body.events).toMatchObject([{ item: { url: '/v1/chat/completions' }, error: null }]);
   expect(await call('DELETE', path)).toMatchObject({ status: 200, body: { deleted: true } });

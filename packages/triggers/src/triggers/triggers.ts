@@ -67,9 +67,11 @@ export async function updateTrigger(
   const before = await readTrigger(bucket, tenant, id);
   if (before === null) return null;
   await tried(tenant, before.source.type, input.template ?? before.template, input.sample_event);
-  const { sample_event: _, ...changes } = input;
+  const { sample_event: _, limits, ...changes } = input;
   const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
-  const fact = await revise(bucket, tenant, id, (now) => TriggerFact.parse({ ...now, ...given }));
+  const fact = await revise(bucket, tenant, id, (now) =>
+    TriggerFact.parse({ ...now, ...given, limits: { ...now.limits, ...limits } }),
+  );
   return fact === null ? null : viewTrigger(fact);
 }
 
