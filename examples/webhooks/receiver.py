@@ -28,9 +28,8 @@ class Receiver(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         try:
-            # The library looks for the names in lower case.
-            event = webhook.verify(body, {name.lower(): value for name, value in self.headers.items()})
-        except WebhookVerificationError:
+            event = webhook.verify(body, dict(self.headers.items()))
+        except (WebhookVerificationError, ValueError):
             return self.answer(401)
         try:
             with lock:

@@ -294,8 +294,9 @@ class Gathering {
     const today = Math.floor(Date.now() / DAY_MS);
     if (today !== this.#indexed) await bucket.put(layout.ledger.used(today, trigger.tenant, trigger.id), '');
     this.#indexed = today;
-    await bucket.put(layout.window.window(at), JSON.stringify(window));
+    // The index first: of a window that is in it, a crash leaves nothing that the sweep does not find.
     await bucket.put(layout.window.open(window.deadline, at), '');
+    await bucket.put(layout.window.window(at), JSON.stringify(window));
     const timer = setTimeout(() => {
       this.#do(async () => {
         if (this.#open?.at.window === at.window) await this.#shut();

@@ -56,8 +56,12 @@ export async function closeWindow(
   const { bucket } = deps;
   const window = await readFact(bucket, layout.window.window(at), Window);
   if (window === null) {
-    // Opened half-way by a process that died, and so without anything acknowledged; or closed by somebody else.
-    if (deadline !== undefined) await bucket.delete(layout.window.open(deadline, at));
+    // Opened half-way by a process that died, and so without anything acknowledged; or closed by somebody else. If that process
+    // is only slow, it meets the fence.
+    if (deadline !== undefined) {
+      await bucket.put(layout.window.closing(at), '');
+      await bucket.delete(layout.window.open(deadline, at));
+    }
     return { batchId: ledger.entryOf(at.window)?.batch_id ?? null };
   }
   await bucket.put(layout.window.closing(at), '');
