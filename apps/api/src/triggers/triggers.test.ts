@@ -203,7 +203,8 @@ test('who cannot show the secret, or posts nonsense, changes nothing', async () 
   const signed = (body: string, by = secret) => ({
     'x-hub-signature-256': `sha256=${createHmac('sha256', by).update(body).digest('hex')}`,
   });
-  const before = await server.keys();
+  const ofTrigger = async () => (await server.keys()).filter((key) => key.includes(trigger.id));
+  const before = await ofTrigger();
   expect(await call('POST', trigger.events_path, event, signed(event, 'another'))).toMatchObject({ status: 401 });
   expect(await call('POST', trigger.events_path, event)).toMatchObject({
     status: 401,
@@ -214,7 +215,7 @@ test('who cannot show the secret, or posts nonsense, changes nothing', async () 
   expect(await call('POST', trigger.events_path, large, signed(large))).toMatchObject({ status: 413 });
   expect(await call('POST', `/v1/triggers/trg_${'0'.repeat(32)}/events`, event)).toMatchObject({ status: 404 });
   expect(await call('POST', '/v1/triggers/..%2Fx/events', event)).toMatchObject({ status: 404 });
-  expect(await server.keys()).toEqual(before);
+  expect(await ofTrigger()).toEqual(before);
   expect((await call('POST', trigger.events_path, event, signed(event))).status).toBe(202);
 });
 
