@@ -245,4 +245,4 @@ test('of 10,000 malformed, mis-signed and replayed requests none is taken, none 
   process.stderr.write(
     `  statuses ${JSON.stringify([...statuses].sort())}, ${settledMb.toFixed(0)} MB at half, ${memoryOf(api.pid).nowMb.toFixed(0)} MB\n`,
   );
-});
+}, 600_000);
