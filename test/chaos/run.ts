@@ -1,0 +1,201 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import OpenAI, { toFile } from 'openai';
+import { answerTo, itemMark, POISON, usageOf } from '../servers/stand-in-engine.ts';
+import { type Asked, checkBatch, checkBucket, type Findings } from './check.ts';
+import { FAULTS, type Fault } from './faults.ts';
+import { Random } from './random.ts';
+import type { Rig } from './rig.ts';
+
+export interface ChaosOptions {
+  /** The same seed gives the same faults in the same order. */
+  seed: number;
+  faults: number;
+  /** In all. */
+  items: number;
+  /** Items of one batch; the last has the rest. */
+  batchItems: number;
+  /** Each kind of fault once, in random order, before any comes again. */
+  each?: boolean;
+  /** Only kinds whose name has this in it. */
+  only?: string;
+  /** Items that kill the engine, by number. */
+  poison?: ReadonlySet<number>;
+  log?: (line: string) => void;
+}
+
+export interface ChaosFigures extends Findings {
+  faults: number;
+  /** Objects and index entries that nothing needs after the sweep. */
+  orphans: string[];
+  /** Engine calls beyond one per item, of all items. */
+  repeated: number;
+  seconds: number;
+}
+
+const OPEN_AT_A_TIME = 3;
+/** A batch that takes longer without a fault is stuck. */
+const STUCK_MS = 120_000;
+
+/**
+ * Runs batches on a rig while faults happen, until all batches have ended; then ends the processes and holds everything
+ * against what was asked for.
+ */
+export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFigures> {
+  const log = options.log ?? (() => {});
+  const random = new Random(options.seed);
+  const started = performance.now();
+  const client = new OpenAI({ baseURL: `${rig.url}/v1`, apiKey: 'none', maxRetries: 0, timeout: 30_000 });
+  const poison = options.poison ?? new Set<number>();
+  const batches = new Map<string, { first: number; items: number }>();
+  const ended = new Map<string, OpenAI.Batches.Batch>();
+  let done = 0;
+
+  const faults = faultsOf(rig, options, random);
+  let inflicted = 0;
+  const breaking = (async () => {
+    for (const fault of faults) {
+      // Spread over the work, or over time where the work stands still.
+      const due = ((inflicted + random.next()) / options.faults) * options.items;
+      for (const end = Date.now() + 5_000; done < due && Date.now() < end; ) await sleep(50);
+      log(`${stamp(started)} fault ${inflicted + 1}: ${fault.name} (${done} items done)`);
+      await fault.inflict(rig, random);
+      inflicted++;
+    }
+  })();
+  let failure: unknown;
+  breaking.catch((error: unknown) => {
+    failure = error;
+  });
+
+  let next = 0;
+  for (let quietSince = Date.now(), seen = ''; ended.size < batches.size || next < options.items; await sleep(200)) {
+    if (failure !== undefined) throw failure;
+    if (next < options.items && batches.size - ended.size < OPEN_AT_A_TIME) {
+      const items = Math.min(options.batchItems, options.items - next);
+      const first = next;
+      // Whoever does not hear an answer asks again, and may then have asked for two.
+      const created = await attempt(() => submit(client, first, items, poison));
+      if (created === null) continue;
+      next += items;
+      log(`${stamp(started)} batch of ${items}: ${created}`);
+    }
+    const page = await attempt(() => client.batches.list({ limit: 100 }));
+    if (page === null) continue;
+    for (const batch of page.data) {
+      const { first, items } = batch.metadata ?? {};
+      batches.set(batch.id, { first: Number(first), items: Number(items) });
+      if (['completed', 'failed', 'expired', 'cancelled'].includes(batch.status)) ended.set(batch.id, batch);
+    }
+    done = page.data.reduce((sum, { request_counts: c }) => sum + (c?.completed ?? 0) + (c?.failed ?? 0), 0);
+    const state = `${inflicted} ${done} ${ended.size}`;
+    if (state !== seen) quietSince = Date.now();
+    seen = state;
+    if (Date.now() - quietSince > STUCK_MS) throw new Error(`nothing moves: ${JSON.stringify(page.data.map(brief))}`);
+  }
+  done = Number.POSITIVE_INFINITY;
+  await breaking;
+  log(`${stamp(started)} all ended; checking`);
+
+  const figures: ChaosFigures = {
+    faults: inflicted,
+    lost: [],
+    doubled: [],
+    wrong: [],
+    orphans: [],
+    repeated: 0,
+    seconds: 0,
+  };
+  for (const [id, { first, items }] of batches) {
+    const batch = await client.batches.retrieve(id);
+    const found = await checkBatch(client, batch, askedOf(first, items, poison));
+    if (batch.status !== 'completed') figures.wrong.push(`${id} is ${batch.status}`);
+    figures.lost.push(...found.lost);
+    figures.doubled.push(...found.doubled);
+    figures.wrong.push(...found.wrong);
+  }
+  const codes = await rig.end();
+  codes.forEach((code, i) => {
+    if (code !== 0) figures.wrong.push(`${rig.members[i]?.name} ended with ${code} after SIGTERM`);
+  });
+  figures.orphans = await checkBucket(rig.bucket);
+  figures.repeated = repeatedOf(rig, batches, poison);
+  figures.seconds = Math.round((performance.now() - started) / 1000);
+  return figures;
+}
+
+const stamp = (started: number) => `${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s`;
+const brief = ({ id, status, request_counts: c }: OpenAI.Batches.Batch) => [id, status, c?.completed, c?.total];
+
+async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    // The API is away, or what it needs is: that is what this is about. An answer that blames us is not.
+    if (error instanceof OpenAI.APIError && (error.status === undefined || error.status >= 500)) return null;
+    throw error;
+  }
+}
+
+const customId = (n: number) => `item-${n}`;
+
+async function submit(client: OpenAI, first: number, items: number, poison: ReadonlySet<number>): Promise<string> {
+  const lines = Array.from({ length: items }, (_, i) => {
+    const n = first + i;
+    const content = `${itemMark(n)} What is it?${poison.has(n) ? ` ${POISON}` : ''}`;
+    const body = { model: 'default', messages: [{ role: 'user', content }], max_tokens: 16, temperature: 0 };
+    return JSON.stringify({ custom_id: customId(n), method: 'POST', url: '/v1/chat/completions', body });
+  });
+  const input = await client.files.create({
+    file: await toFile(Buffer.from(lines.join('\n')), 'in.jsonl'),
+    purpose: 'batch',
+  });
+  const batch = await client.batches.create({
+    input_file_id: input.id,
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+    metadata: { first: String(first), items: String(items) },
+  });
+  return batch.id;
+}
+
+function askedOf(first: number, items: number, poison: ReadonlySet<number>): Asked {
+  return {
+    customIds: Array.from({ length: items }, (_, i) => customId(first + i)),
+    expected: (id) => {
+      const n = Number(id.slice('item-'.length));
+      return poison.has(n) ? null : { content: answerTo(n), ...usageOf(n) };
+    },
+  };
+}
+
+/** Of what was asked for twice, as a client that did not hear the answer asks again, twice is not too often. */
+function repeatedOf(
+  rig: Rig,
+  batches: ReadonlyMap<string, { first: number; items: number }>,
+  poison: ReadonlySet<number>,
+): number {
+  const due = new Map<number, number>();
+  for (const { first, items } of batches.values())
+    for (let n = first; n < first + items; n++) due.set(n, (due.get(n) ?? 0) + 1);
+  let repeated = 0;
+  let asked = 0;
+  const calls = rig.engine.calls();
+  for (const [n, times] of due) {
+    asked += times;
+    if (!poison.has(n)) repeated += Math.max(0, (calls.get(n) ?? 0) - times);
+  }
+  return repeated / asked;
+}
+
+function faultsOf(rig: Rig, { faults, each, only }: ChaosOptions, random: Random): Fault[] {
+  const possible = FAULTS.filter((fault) => fault.on(rig) && fault.name.includes(only ?? ''));
+  const chosen: Fault[] = [];
+  let left: Fault[] = [];
+  while (chosen.length < faults) {
+    if (left.length === 0) left = [...possible];
+    const fault = random.of(each === true ? left : possible);
+    left.splice(left.indexOf(fault), 1);
+    chosen.push(fault);
+  }
+  return chosen;
+}
