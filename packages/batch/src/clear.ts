@@ -31,6 +31,8 @@ async function deletePrefix(bucket: Bucket, prefix: string): Promise<void> {
   const pending = new Set<Promise<void>>();
   for await (const { key } of bucket.list(prefix)) {
     const deleting = bucket.delete(key).finally(() => pending.delete(deleting));
+    // Heard here as well: of several that fail at once, or while the list is read on, the waits below hear only one.
+    deleting.catch(() => {});
     pending.add(deleting);
     if (pending.size >= 16) await Promise.race(pending);
   }
