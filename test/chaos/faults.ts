@@ -8,12 +8,15 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { queueNames } from '../../packages/queue/src/jobs.ts';
 import { BROKEN, SLOW_DOWN, type Trouble } from '../servers/faulty-line.ts';
+import type { ServiceProcess } from '../servers/service.ts';
 import type { Random } from './random.ts';
 import type { Member, Rig } from './rig.ts';
 
 /** Something that goes wrong and is put right again. When it returns, everything is up. */
 export interface Fault {
   name: string;
+  /** Whose it is: of one of the product's processes, or of what they stand on. */
+  of: 'product' | 'ground';
   /** Whether it can happen on this rig. */
   on(rig: Rig): boolean;
   inflict(rig: Rig, random: Random): Promise<void>;
@@ -29,25 +32,38 @@ const awhile = (random: Random) => sleep(random.between(100, 1_500));
 function killed(role: Member['role']): Fault {
   return {
     name: `SIGKILL of ${role}`,
+    of: 'product',
     on: always,
     inflict: async (rig, random) => {
       const { service } = memberOf(rig, role, random);
       await service.kill();
       await awhile(random);
-      await service.start();
+      await startAgain(service);
     },
   };
+}
+
+/** As whoever watches over processes does: one that cannot start, since what it needs is away, is started again. */
+async function startAgain(service: ServiceProcess): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await service.start();
+    } catch (error) {
+      if (tries === 5) throw error;
+    }
+  }
 }
 
 function drained(role: Member['role']): Fault {
   return {
     name: `SIGTERM of ${role}`,
+    of: 'product',
     on: always,
     inflict: async (rig, random) => {
       const { service, name } = memberOf(rig, role, random);
       const code = await service.end();
       if (code !== 0) throw new Error(`${name} ended with ${code} after SIGTERM:\n${service.printed.slice(-2_000)}`);
-      await service.start();
+      await startAgain(service);
     },
   };
 }
@@ -56,6 +72,7 @@ function drained(role: Member['role']): Fault {
 function silenced(role: 'control' | 'infer'): Fault {
   return {
     name: `SIGSTOP of ${role} past its lock`,
+    of: 'product',
     on: always,
     inflict: async (rig, random) => {
       const { service } = memberOf(rig, role, random);
@@ -68,6 +85,7 @@ function silenced(role: 'control' | 'infer'): Fault {
 
 const engineKilled: Fault = {
   name: 'SIGKILL of the engine',
+  of: 'product',
   on: always,
   inflict: async (rig, random) => {
     const { service } = memberOf(rig, 'infer', random);
@@ -89,6 +107,7 @@ async function childrenOf(pid: number): Promise<number[]> {
 
 const queueWiped: Fault = {
   name: 'the queue is wiped',
+  of: 'ground',
   on: always,
   inflict: async ({ redis, postgres }) => {
     if (redis !== null) {
@@ -107,6 +126,7 @@ const queueWiped: Fault = {
 
 const queueRestarted: Fault = {
   name: "the queue's server is killed and started",
+  of: 'ground',
   on: always,
   inflict: async ({ redis, postgres }, random) => {
     await redis?.kill();
@@ -119,6 +139,7 @@ const queueRestarted: Fault = {
 
 const queueSilent: Fault = {
   name: "the queue's server hangs",
+  of: 'ground',
   on: ({ redis }) => redis !== null,
   inflict: async ({ redis }, random) => {
     redis?.pause();
@@ -129,6 +150,7 @@ const queueSilent: Fault = {
 
 const storeRestarted: Fault = {
   name: 'the S3 server is killed and started',
+  of: 'ground',
   on: ({ s3 }) => s3 !== null,
   inflict: async ({ s3 }, random) => {
     await s3?.server.kill();
@@ -140,6 +162,7 @@ const storeRestarted: Fault = {
 function storeTroubled(what: string, trouble: (random: Random) => Trouble): Fault {
   return {
     name: `the S3 server ${what}`,
+    of: 'ground',
     on: ({ s3 }) => s3 !== null,
     inflict: async ({ s3 }, random) => {
       s3?.line.trouble(trouble(random));
@@ -151,6 +174,7 @@ function storeTroubled(what: string, trouble: (random: Random) => Trouble): Faul
 
 const diskFull: Fault = {
   name: 'the disk of the bucket is full',
+  of: 'ground',
   on: ({ disk }) => disk !== null,
   inflict: async ({ disk }, random) => {
     await disk?.fill();
@@ -161,6 +185,7 @@ const diskFull: Fault = {
 
 const clockJumps: Fault = {
   name: 'a clock jumps to and fro',
+  of: 'ground',
   on: always,
   inflict: async (rig, random) => {
     const member = random.of(rig.members);
@@ -174,6 +199,7 @@ const clockJumps: Fault = {
 /** Shards of batches that run, and of ones that have ended, come into the queue once more, under ids nobody knows. */
 const jobsRepeated: Fault = {
   name: 'jobs come twice and late',
+  of: 'ground',
   on: always,
   inflict: async (rig, random) => {
     const batches: { tenant: string; id: string }[] = [];

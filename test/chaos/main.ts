@@ -32,7 +32,7 @@ try {
     seed,
     faults,
     items,
-    batchItems: Math.max(500, Math.ceil(items / 10)),
+    batchItems: Math.max(500, Math.ceil(items / 50)),
     poison,
     ...(values.only === undefined ? {} : { only: values.only }),
     log: (line) => process.stderr.write(`${line}\n`),

@@ -33,6 +33,8 @@ export interface ChaosFigures extends Findings {
 }
 
 const OPEN_AT_A_TIME = 3;
+/** Faults whose share of the work may be queued before they come. */
+const AHEAD = 6;
 /** A batch that takes longer without a fault is stuck. */
 const STUCK_MS = 120_000;
 
@@ -50,19 +52,26 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
   const ended = new Map<string, OpenAI.Batches.Batch>();
   let done = 0;
 
+  // Faults of the product's own processes and faults of what it stands on happen side by side, each one after the other.
   const faults = faultsOf(rig, options, random);
+  let failure: unknown;
+  let begun = 0;
   let inflicted = 0;
-  const breaking = (async () => {
-    for (const fault of faults) {
+  const breakAll = async (mine: (fault: Fault) => boolean) => {
+    const own = new Random(random.next() * 2 ** 32);
+    for (const [i, fault] of faults.entries()) {
+      if (!mine(fault)) continue;
       // Spread over the work, or over time where the work stands still.
-      const due = ((inflicted + random.next()) / options.faults) * options.items;
-      for (const end = Date.now() + 5_000; done < due && Date.now() < end; ) await sleep(50);
-      log(`${stamp(started)} fault ${inflicted + 1}: ${fault.name} (${done} items done)`);
-      await fault.inflict(rig, random);
+      const due = ((i + own.next()) / faults.length) * options.items;
+      for (const end = Date.now() + 5_000; done < due && Date.now() < end && failure === undefined; ) await sleep(50);
+      if (failure !== undefined) return;
+      begun++;
+      log(`${stamp(started)} fault ${begun}: ${fault.name} (${done} items done)`);
+      await fault.inflict(rig, own);
       inflicted++;
     }
-  })();
-  let failure: unknown;
+  };
+  const breaking = Promise.all([breakAll(({ of }) => of === 'product'), breakAll(({ of }) => of !== 'product')]);
   breaking.catch((error: unknown) => {
     failure = error;
   });
@@ -70,7 +79,9 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
   let next = 0;
   for (let quietSince = Date.now(), seen = ''; ended.size < batches.size || next < options.items; await sleep(200)) {
     if (failure !== undefined) throw failure;
-    if (next < options.items && batches.size - ended.size < OPEN_AT_A_TIME) {
+    // Not all at once: there must be work for the last fault too.
+    const wanted = faults.length === 0 ? options.items : ((inflicted + AHEAD) / faults.length) * options.items;
+    if (next < options.items && next < wanted && batches.size - ended.size < OPEN_AT_A_TIME) {
       const items = Math.min(options.batchItems, options.items - next);
       const first = next;
       // Whoever does not hear an answer asks again, and may then have asked for two.
@@ -79,21 +90,22 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
       next += items;
       log(`${stamp(started)} batch of ${items}: ${created}`);
     }
-    const page = await attempt(() => client.batches.list({ limit: 100 }));
-    if (page === null) continue;
-    for (const batch of page.data) {
+    const listed = await attempt(() => allBatches(client));
+    if (listed === null) continue;
+    for (const batch of listed) {
       const { first, items } = batch.metadata ?? {};
       batches.set(batch.id, { first: Number(first), items: Number(items) });
       if (['completed', 'failed', 'expired', 'cancelled'].includes(batch.status)) ended.set(batch.id, batch);
     }
-    done = page.data.reduce((sum, { request_counts: c }) => sum + (c?.completed ?? 0) + (c?.failed ?? 0), 0);
+    done = listed.reduce((sum, { request_counts: c }) => sum + (c?.completed ?? 0) + (c?.failed ?? 0), 0);
     const state = `${inflicted} ${done} ${ended.size}`;
     if (state !== seen) quietSince = Date.now();
     seen = state;
-    if (Date.now() - quietSince > STUCK_MS) throw new Error(`nothing moves: ${JSON.stringify(page.data.map(brief))}`);
+    if (Date.now() - quietSince > STUCK_MS)
+      throw new Error(`nothing moves: ${JSON.stringify(listed.filter(({ id }) => !ended.has(id)).map(brief))}`);
   }
-  done = Number.POSITIVE_INFINITY;
   await breaking;
+  if (failure !== undefined) throw failure;
   log(`${stamp(started)} all ended; checking`);
 
   const figures: ChaosFigures = {
@@ -134,6 +146,12 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
     if (error instanceof OpenAI.APIError && (error.status === undefined || error.status >= 500)) return null;
     throw error;
   }
+}
+
+async function allBatches(client: OpenAI): Promise<OpenAI.Batches.Batch[]> {
+  const found: OpenAI.Batches.Batch[] = [];
+  for await (const batch of client.batches.list({ limit: 100 })) found.push(batch);
+  return found;
 }
 
 const customId = (n: number) => `item-${n}`;
