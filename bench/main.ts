@@ -18,6 +18,8 @@ const BENCHMARKS = [
   'lexicon',
   'filters',
   'triggers',
+  'chaos',
+  'rolling',
 ] as const;
 
 export interface BenchOptions {

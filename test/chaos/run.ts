@@ -156,7 +156,13 @@ async function allBatches(client: OpenAI): Promise<OpenAI.Batches.Batch[]> {
 
 const customId = (n: number) => `item-${n}`;
 
-async function submit(client: OpenAI, first: number, items: number, poison: ReadonlySet<number>): Promise<string> {
+/** Sends items from number `first` on as one batch. */
+export async function submit(
+  client: OpenAI,
+  first: number,
+  items: number,
+  poison: ReadonlySet<number> = new Set(),
+): Promise<string> {
   const lines = Array.from({ length: items }, (_, i) => {
     const n = first + i;
     const content = `${itemMark(n)} What is it?${poison.has(n) ? ` ${POISON}` : ''}`;
@@ -176,7 +182,8 @@ async function submit(client: OpenAI, first: number, items: number, poison: Read
   return batch.id;
 }
 
-function askedOf(first: number, items: number, poison: ReadonlySet<number>): Asked {
+/** What must come of it. */
+export function askedOf(first: number, items: number, poison: ReadonlySet<number> = new Set()): Asked {
   return {
     customIds: Array.from({ length: items }, (_, i) => customId(first + i)),
     expected: (id) => {
