@@ -6,7 +6,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { chat, jsonl } from '../e2e/items.ts';
 import { clientOf, ended, resultsOf, submit } from '../e2e/suite.ts';
-import { freePorts } from '../servers/ports.ts';
 import { type RedisServer, startRedis } from '../servers/redis.ts';
 import { type Stack, startStack } from '../servers/stack.ts';
 import { answerTo, itemMark, POISON, type StandIn, standIn } from '../servers/stand-in-engine.ts';
@@ -16,19 +15,15 @@ let folder: string;
 let redis: RedisServer;
 let stack: Stack;
 let engine: StandIn;
-let health: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'batchmill-poison-'));
   redis = await startRedis();
   engine = await standIn({ slots: 8 });
-  const [port = 0] = await freePorts(1);
-  health = `http://127.0.0.1:${port}`;
   stack = await startStack({
     queueUrl: redis.url,
     bucketUrl: pathToFileURL(folder).href,
     env: { ...engine.env, PART_INTERVAL: '1', SWEEP_INTERVAL: '2' },
-    inferEnv: { HEALTH_PORT: String(port) },
   });
 });
 afterAll(async () => {
@@ -56,11 +51,11 @@ test('each costs one error line, its neighbours are answered, and the health of 
     else expect(response?.body.choices?.[0]?.message.content).toBe(answerTo(n));
   }
   // Two may have died in one crash, but each dies once more alone.
-  const { deaths } = Health.parse(await (await fetch(`${health}/healthz`)).json()).engine;
+  const { deaths } = Health.parse(await (await fetch(`${stack.health.infer}/healthz`)).json()).engine;
   expect(deaths).toBeGreaterThanOrEqual(poisoned.size + 1);
   expect(deaths).toBeLessThanOrEqual(2 * poisoned.size);
   // Nobody was asked for more often than the crashes beside it explain: bystanders twice, culprits twice.
   for (const [n, times] of engine.calls()) expect(times, `item ${n}`).toBeLessThanOrEqual(1 + deaths);
-  const metrics = await (await fetch(`${health}/metrics`)).text();
+  const metrics = await (await fetch(`${stack.health.infer}/metrics`)).text();
   expect(metrics).toMatch(new RegExp(`^batchmill_engine_restarts_total\\{[^}]*\\} ${deaths}$`, 'm'));
 });

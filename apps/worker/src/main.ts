@@ -5,13 +5,16 @@ import { ConfigError, loadConfig } from '@batchmill/config';
 import { EngineError } from '@batchmill/engine';
 import { openQueues, QueueUnavailableError } from '@batchmill/queue';
 import { createLogger, METRICS_TYPE, metricsText, startTraces } from '@batchmill/telemetry';
-import { ROLES, type Role, startWorker, type Worker } from './worker.ts';
+import { ROLES, startWorker, type Worker } from './worker.ts';
 
 /**
  * The worker process: `node apps/worker/src/main.ts --roles control,infer`. Needs BUCKET_URL and QUEUE_URL, since it shares
  * both with other processes. With `HEALTH_PORT` it answers /healthz, /readyz and /metrics. SIGTERM stops it without losing anything.
  */
 const log = createLogger('worker');
+
+/** What it may take, after the running items' own time, to write what is finished and to end. */
+const HAND_IN_MS = 10_000;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { roles: { type: 'string', default: 'control,infer' } } });
@@ -28,17 +31,28 @@ async function main(): Promise<void> {
   const queues = await openQueues(config.queueUrl);
 
   let worker: Worker | null = null;
-  const health = serveHealth(roles, async () => {
-    await Promise.all([bucket.check(), queues.check()]);
-    if (worker === null) throw new Error('the engine is starting');
-    await worker.infer?.engine.health();
-  });
+  const health = serveHealth(
+    () => {
+      const engine = worker?.infer?.engine;
+      return { roles, ...(engine === undefined ? {} : { engine: { up: engine.up, deaths: engine.deaths } }) };
+    },
+    async () => {
+      await Promise.all([bucket.check(), queues.check()]);
+      if (worker === null) throw new Error('the engine is starting');
+      await worker.infer?.engine.health();
+    },
+  );
 
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;
     stopping = true;
     log.info({ signal }, 'stopping');
+    const late = () => {
+      log.error('not everything could be handed in before the time was over; what was not is done again');
+      process.exit(1);
+    };
+    setTimeout(late, config.worker.stopGraceMs + HAND_IN_MS).unref();
     await worker?.close();
     health?.close();
     await queues.close();
@@ -65,7 +79,7 @@ async function main(): Promise<void> {
   log.info({ roles }, 'worker is up');
 }
 
-function serveHealth(roles: readonly Role[], ready: () => Promise<void>): { close(): void } | null {
+function serveHealth(state: () => object, ready: () => Promise<void>): { close(): void } | null {
   const port = Number(process.env.HEALTH_PORT ?? '');
   if (!Number.isInteger(port) || port <= 0) return null;
   const server = createServer(async (request, response) => {
@@ -76,10 +90,10 @@ function serveHealth(roles: readonly Role[], ready: () => Promise<void>): { clos
       response.writeHead(200, { 'content-type': METRICS_TYPE }).end(await metricsText());
       return;
     }
-    if (request.url === '/healthz') return answer(200, { status: 'ok', roles });
+    if (request.url === '/healthz') return answer(200, { status: 'ok', ...state() });
     if (request.url !== '/readyz') return answer(404, { status: 'not found' });
     await ready().then(
-      () => answer(200, { status: 'ok', roles }),
+      () => answer(200, { status: 'ok', ...state() }),
       (error: unknown) =>
         answer(503, { status: 'unavailable', error: error instanceof Error ? error.message : String(error) }),
     );

@@ -24,6 +24,7 @@ export class EngineHost {
   #engine: Promise<Engine>;
   #capabilities: Capabilities;
   #closed = false;
+  #up = true;
   /** How often it died since we started. */
   deaths = 0;
   /** Tokens that each slot held at the end of its last answer. */
@@ -89,6 +90,11 @@ export class EngineHost {
     return { tokens, capacity: slots * contextTokens };
   }
 
+  /** Whether it is at work, and not being started again. */
+  get up(): boolean {
+    return this.#up;
+  }
+
   /** Throws if the engine is down or does not answer. */
   async health(): Promise<void> {
     const up = await Promise.race([this.#engine, sleep(0).then(() => null)]);
@@ -120,6 +126,7 @@ export class EngineHost {
     void engine.ended.then((death) => {
       if (death === null || this.#closed) return;
       this.deaths++;
+      this.#up = false;
       metrics.engineRestarts.inc({ engine: this.#what });
       this.#held.clear();
       this.#log.error(
@@ -143,6 +150,7 @@ export class EngineHost {
           throw new EngineError('engine_died', 'the worker is stopping');
         }
         this.#capabilities = engine.capabilities;
+        this.#up = true;
         this.#watch(engine);
         this.#log.info({ engine: engine.capabilities.engine }, `the ${this.#what} is up again`);
         return engine;
