@@ -3,7 +3,7 @@ import type { Usage } from './batch.ts';
 import type { ContentFilterResults } from './chat.ts';
 
 const PAGES = /^\s*\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*\s*$/;
-const off = z.literal(false, 'is not served; only false is accepted').nullable().optional();
+const off = (why = 'is not served') => z.literal(false, `${why}; only false is accepted`).nullable().optional();
 
 /**
  * `POST /v1/ocr` as a line of a batch, in the shape of Mistral's OCR API. Objects are strict, so a parameter that is not
@@ -27,7 +27,7 @@ export const OcrRequest = z.strictObject({
     }),
     z.strictObject({ type: z.literal('file'), file_id: z.string().min(1) }),
   ]),
-  /** Pages to read, counted from 0: `"0-5,7"` or `[0, 7]`. All by default. */
+  /** Pages to read, counted from 0: `"0-5,7"` or `[0, 7]`. A range ends with the document at the latest. All by default. */
   pages: z
     .union([z.array(z.number().int().min(0)).min(1), z.string().regex(PAGES, 'must be like "0-5,7"')])
     .nullable()
@@ -58,12 +58,14 @@ export const OcrRequest = z.strictObject({
   max_tokens: z.number().int().min(1).nullable().optional(),
   /** Extension: what the model is told to do with a page, in the place of the usual. */
   prompt: z.string().min(1).max(10_000).nullable().optional(),
-  /** Pictures inside pages are not taken out, so `images` is always empty; accepted because clients send them. */
-  include_image_base64: z.boolean().nullable().optional(),
+  /** Pictures inside pages are not taken out: `images` is always empty, and within any bound. */
+  include_image_base64: off('is not served, as pictures inside pages are not taken out'),
   image_limit: z.number().int().nullable().optional(),
   image_min_size: z.number().int().nullable().optional(),
-  extract_header: off,
-  extract_footer: off,
+  extract_header: off(),
+  extract_footer: off(),
+  include_blocks: off(),
+  confidence_scores_granularity: z.null('is not served; only null is accepted').optional(),
   id: z.string().nullable().optional(),
 });
 export type OcrRequest = z.infer<typeof OcrRequest>;

@@ -28,7 +28,15 @@ export const TranscriptionRequest = z.strictObject({
   /** Extension: most tokens written for one chunk of the recording. */
   max_tokens: z.number().int().min(1).nullable().optional(),
   /** Batches have no stream: only `false` is accepted. */
-  stream: z.literal(false).nullable().optional(),
+  stream: z.literal(false, 'is not served in batches; only false is accepted').nullable().optional(),
+  /** Mistral's client always sends it. */
+  diarize: z
+    .literal(
+      false,
+      "is not served: speakers are told apart by their channels ('channel_labels'); only false is accepted",
+    )
+    .nullable()
+    .optional(),
   /** What is spoken: an ISO 639 code, `en` or `de-CH`. */
   language: z.string().nullable().optional(),
   timestamp_granularities: z
@@ -88,6 +96,9 @@ export interface TranscriptionBase {
   missing_seconds?: number;
   /** Texts dropped since nobody can have said them. Given if there are any. */
   dropped?: number;
+  /** Chunks whose text `max_tokens` ended, and those in which the model repeated itself. Given if there are any. */
+  truncated?: number;
+  repeated?: number;
   /** Parts that are missing from `text`, since each failed by itself. Given if there are any. */
   errors?: { start: number; end: number; speaker?: string; code: string | null; message: string }[];
   content_filter_results?: ContentFilterResults;

@@ -50,9 +50,10 @@ const answered = (id: string, pages: object[]) => ({
   response: { status_code: 200, body: { pages } },
   error: null,
 });
+const PARAM = 'document.file_id';
 const failed = (id: string, code: string, message: string) => ({
   custom_id: id,
-  response: { status_code: 400, body: { error: { message, code, type: 'invalid_request_error', param: null } } },
+  response: { status_code: 400, body: { error: { message, code, type: 'invalid_request_error', param: PARAM } } },
   error: null,
 });
 

@@ -19,7 +19,9 @@ const ResultLine = z.object({
 });
 type ResultLine = z.infer<typeof ResultLine>;
 
-const ErrorAnswer = z.object({ error: z.object({ message: z.string(), code: z.string().nullable() }) });
+const ErrorAnswer = z.object({
+  error: z.object({ message: z.string(), code: z.string().nullable(), param: z.string().nullish() }),
+});
 
 /** A whole document of 5,000 pages is one line. */
 const MAX_LINE_BYTES = 512 * 2 ** 20;
@@ -90,11 +92,9 @@ function outputsOf(line: ResultLine, job: Job): Outputs {
   if (line.response === null) return { files: [], problems: [neverRun(line.error)] };
   const { status_code: status, body } = line.response;
   if (status !== 200) {
-    const error = ErrorAnswer.safeParse(body).data?.error;
-    return {
-      files: [],
-      problems: [{ code: error?.code ?? null, message: error?.message ?? `The service answered ${status}.` }],
-    };
+    const { error } = ErrorAnswer.safeParse(body).data ?? {};
+    const message = error === undefined ? `The service answered ${status}.` : plainMessage(error);
+    return { files: [], problems: [{ code: error?.code ?? null, message }] };
   }
   try {
     return job.outputsOf(body);
@@ -103,6 +103,11 @@ function outputsOf(line: ResultLine, job: Job): Outputs {
     const message = 'The answer of the service is not what this version understands.';
     return { files: [], problems: [{ code: 'unexpected_answer', message }] };
   }
+}
+
+/** Without the parameter's name in front: people here have written no request. */
+function plainMessage({ message, param }: z.infer<typeof ErrorAnswer>['error']): string {
+  return param != null && message.startsWith(`${param}: `) ? message.slice(param.length + 2) : message;
 }
 
 function neverRun(error: ResultLine['error']): Problem {

@@ -20,6 +20,10 @@ describe('ocr', () => {
     expect(ocr().outputsOf({ pages: [page(0, 'one'), page(2, ''), page(3, 'three\n')] }).files[0]?.content).toBe(
       '<!-- page 1 -->\n\none\n\n<!-- page 3 -->\n\n<!-- page 4 -->\n\nthree\n',
     );
+    const error = { code: 'invalid_page', message: 'It is --> damaged.' };
+    expect(ocr().outputsOf({ pages: [page(0, '', { error }), page(1, 'two')] }).files[0]?.content).toBe(
+      '<!-- page 1: It is -> damaged. -->\n\n<!-- page 2 -->\n\ntwo\n',
+    );
   });
 
   test('--pages gives a file for each, --annotate one more', () => {
@@ -101,11 +105,23 @@ describe('transcribe', () => {
     });
   });
 
-  test('what is missing is named by its time', () => {
+  test('what is missing is named by its time, and what is doubtful is said', () => {
     const errors = [{ start: 65, end: 3725.5, speaker: 'agent', code: 'engine_crash', message: 'no answer' }];
     expect(job('txt').outputsOf({ text: 'a', errors }).problems).toEqual([
       { at: '1:05–1:02:05 (agent)', code: 'engine_crash', message: 'no answer' },
     ]);
+    const doubts = { text: 'WEBVTT\n', note: 'No speech was found in the recording.', dropped: 1, truncated: 2 };
+    expect(
+      job('srt')
+        .outputsOf(doubts)
+        .problems.map(({ code, message }) => [code, message]),
+    ).toEqual([
+      ['no_text', 'No speech was found in the recording.'],
+      ['truncated', '2 stretches were cut off at the most tokens they may take'],
+      ['dropped', '1 text that nobody can have said was dropped'],
+    ]);
+    const cut = { text: 'a', note: 'The recording is cut off.', missing_seconds: 3 };
+    expect(job('txt').outputsOf(cut).problems).toEqual([{ code: 'cut_off', message: 'The recording is cut off.' }]);
     expect([clock(0), clock(59.9), clock(3600)]).toEqual(['0:00', '0:59', '1:00:00']);
   });
 });

@@ -111,10 +111,19 @@ function isBlocked({ content_filter_results: results }: Pick<OcrBody, 'content_f
   return Object.values(results ?? {}).some((filter) => filter?.filtered === true);
 }
 
-/** Pages of one document under each other. Where there are several, a comment that no renderer shows says where each begins. */
+/**
+ * Pages of one document under each other. Where there are several, a comment that no renderer shows says where each begins, and
+ * why it has no text if that is not as the page is.
+ */
 function joined({ pages }: OcrBody): string {
   if (pages.length === 1) return text(pages[0]?.markdown ?? '');
-  return text(pages.map((page) => `<!-- page ${page.index + 1} -->\n\n${page.markdown}`.trimEnd()).join('\n\n'));
+  return text(pages.map((page) => `<!-- ${heading(page)} -->\n\n${page.markdown}`.trimEnd()).join('\n\n'));
+}
+
+function heading(page: OcrBody['pages'][number]): string {
+  const [problem] = page.markdown === '' ? problemsOf(page) : [];
+  // Two hyphens would end the comment.
+  return `page ${page.index + 1}${problem === undefined ? '' : `: ${problem.message.replaceAll(/-{2,}/g, '-')}`}`;
 }
 
 function problemsOf(page: OcrBody['pages'][number]): Problem[] {

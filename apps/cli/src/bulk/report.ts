@@ -24,8 +24,8 @@ interface Failure extends Problem {
   file: string;
 }
 
-/** Text that is there and deserves a look: no failure. */
-const DOUBTS: ReadonlySet<string> = new Set(['truncated', 'repeated']);
+/** What is there and deserves a look, or is missing in the source itself: no failure. */
+const DOUBTS: ReadonlySet<string> = new Set(['truncated', 'repeated', 'dropped', 'no_text', 'cut_off']);
 const isDoubt = ({ code }: Problem) => code !== null && DOUBTS.has(code);
 
 /**

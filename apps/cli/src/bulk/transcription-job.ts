@@ -30,6 +30,11 @@ const RESPONSE_FORMATS = { txt: 'text', srt: 'srt', vtt: 'vtt', json: 'verbose_j
 /** What this reads of an answer. */
 const TranscriptionBody = z.object({
   text: z.string(),
+  note: z.string().nullish(),
+  missing_seconds: z.number().nullish(),
+  truncated: z.number().nullish(),
+  repeated: z.number().nullish(),
+  dropped: z.number().nullish(),
   errors: z
     .array(
       z.object({
@@ -43,6 +48,8 @@ const TranscriptionBody = z.object({
     .nullish(),
   content_filter_results: z.record(z.string(), z.object({ filtered: z.boolean().optional() }).nullable()).nullish(),
 });
+
+type TranscriptionBody = z.infer<typeof TranscriptionBody>;
 
 /** Recordings to transcripts or subtitles. */
 export function transcriptionJob(options: TranscriptionJobOptions): Job {
@@ -78,7 +85,22 @@ function outputsOf(body: unknown, format: TranscriptFormat): Outputs {
   }));
   if (Object.values(answer.content_filter_results ?? {}).some((filter) => filter?.filtered === true))
     problems.push({ code: 'content_filter', message: 'a filter blocked text of it' });
-  return { files: [{ suffix: `.${format}`, content }], problems };
+  return { files: [{ suffix: `.${format}`, content }], problems: [...problems, ...doubtsOf(answer)] };
+}
+
+/** What is there and deserves a look, or is not there for a reason. */
+function doubtsOf({ note, missing_seconds, truncated, repeated, dropped }: TranscriptionBody): Problem[] {
+  const doubts: Problem[] = [];
+  const say = (code: string, count: number | null | undefined, one: string, many: string) => {
+    if (count != null && count > 0) doubts.push({ code, message: `${count} ${count === 1 ? one : many}` });
+  };
+  if (note != null) doubts.push({ code: missing_seconds == null ? 'no_text' : 'cut_off', message: note });
+  const cut = 'cut off at the most tokens';
+  say('truncated', truncated, `stretch was ${cut} it may take`, `stretches were ${cut} they may take`);
+  const loops = 'in which the model repeated itself';
+  say('repeated', repeated, `stretch ${loops} was cut to once`, `stretches ${loops} were cut to once`);
+  say('dropped', dropped, 'text that nobody can have said was dropped', 'texts that nobody can have said were dropped');
+  return doubts;
 }
 
 /** `1:02:05` or `2:05`. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import { type BulkOptions, runBulk } from '../bulk/bulk.ts';
 import { ocrJob } from '../bulk/ocr-job.ts';
@@ -30,7 +30,7 @@ export function ocrCommand(program: Command): void {
       .option('--pages', 'a file for each page instead of each document', false)
       .option('--annotate <schema.json>', 'also extract what this JSON schema describes from each document')
       .option('--annotate-prompt <text>', 'how to extract it')
-      .option('--select <pages>', 'only these pages, counted from 0: 0-5,7')
+      .option('--select <pages>', 'only these pages, counted from 1: 1-5,8', selectionOf)
       .addOption(
         new Option('--text-layer <use>', 'of PDF pages that carry their text').choices(['auto', 'ignore', 'only']),
       )
@@ -50,6 +50,19 @@ async function ocr(source: string, options: OcrOptions): Promise<void> {
     ...(options.annotatePrompt === undefined ? {} : { annotationPrompt: options.annotatePrompt }),
   });
   await runBulk(job, source, options);
+}
+
+/** People count pages from 1, as the outputs do; the API counts from 0. */
+function selectionOf(text: string): string {
+  const ranges = text.split(',').map((range) => /^\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*$/.exec(range));
+  return ranges
+    .map((range) => {
+      const [first, last] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])];
+      if (!(first >= 1 && last >= first))
+        throw new InvalidArgumentError('It must be pages and ranges, counted from 1, like 1-5,8.');
+      return first === last ? `${first - 1}` : `${first - 1}-${last - 1}`;
+    })
+    .join(',');
 }
 
 /** A JSON schema from a file, and a name for it. @throws CommandError */

@@ -175,6 +175,7 @@ class Input {
 
 /** What to say of a file that FFmpeg does not open. */
 function notOpened(path: string): RequestError {
+  if (statSync(path).size === 0) return badAudio('The recording is empty.');
   const name = InputFormat.probe(head(path, 4_096))?.name ?? '';
   return name.split(',').some((n) => FORMATS.includes(n))
     ? badAudio(`The recording (${name}) is damaged or cut off at its beginning.`)

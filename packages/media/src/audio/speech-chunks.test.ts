@@ -169,10 +169,10 @@ describe('speechChunks', () => {
         .png()
         .toBuffer(),
       'text.mp3': 'This is no recording.',
-      'empty.wav': '',
     };
     for (const [name, content] of Object.entries(nothing))
       await expect(all(chunksOf(await made(name, content))), name).rejects.toEqual(error('unsupported_audio'));
+    await expect(all(chunksOf(await made('empty.wav', '')))).rejects.toEqual(error('invalid_audio'));
     await expect(all(chunksOf(fixture('silent-film.mp4')))).rejects.toEqual(error('no_audio'));
     await expect(chunksOf(fixture('speech.m4a'), { maxSeconds: 10 }).next()).rejects.toEqual(error('audio_too_long'));
     // MP3 does not say how long it is.

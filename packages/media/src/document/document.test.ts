@@ -161,7 +161,7 @@ describe('a PDF', () => {
     const document = await open(await broken.save({ useObjectStreams: false }));
     expect(document.pages).toBe(2);
     expect((await document.prepare(0, OPTIONS, signal)).tiles).toHaveLength(1);
-    await expect(document.prepare(1, OPTIONS, signal)).rejects.toEqual(refusal('invalid_page', /Page 1/));
+    await expect(document.prepare(1, OPTIONS, signal)).rejects.toEqual(refusal('invalid_page', /is damaged/));
     expect((await document.prepare(0, OPTIONS, signal)).tiles).toHaveLength(1);
   });
 
@@ -185,13 +185,15 @@ describe('a PDF', () => {
       peak = Math.max(peak, process.memoryUsage.rss() - before);
     }, 10);
     try {
-      await expect(document.prepare(0, OPTIONS, signal)).rejects.toEqual(refusal('invalid_page', /Page 0/));
+      for (let time = 0; time < 2; time++)
+        await expect(document.prepare(0, OPTIONS, signal)).rejects.toEqual(refusal('invalid_page', /memory/));
       expect((await document.prepare(1, OPTIONS, signal)).tiles).toHaveLength(1);
     } finally {
       clearInterval(watch);
     }
-    // PDFium by itself would take 2 GB.
-    expect(peak).toBeLessThan(1.2e9);
+    // PDFium by itself would take 2 GB, and what two attempts may take is not there at once.
+    expect(peak).toBeLessThan(1.1e9);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(0.5e9);
   });
 
   it('that takes too long costs that page and no other', async () => {
@@ -208,7 +210,7 @@ describe('a PDF', () => {
     const [slow, quick] = await Promise.allSettled(
       [0, 1].map((i) => document.prepare(i, { ...OPTIONS, dpi: 300 }, signal)),
     );
-    expect(slow).toEqual({ status: 'rejected', reason: refusal('invalid_page', /in 1.5 s/) });
+    expect(slow).toEqual({ status: 'rejected', reason: refusal('invalid_page', /longer than 1.5 s/) });
     expect(quick).toMatchObject({ status: 'fulfilled', value: { tiles: [{ top: 0 }] } });
   });
 
@@ -275,6 +277,8 @@ describe('a picture', () => {
       .toBuffer({ resolveWithObject: true });
     // Red, not blue.
     expect((data[0] ?? 0) > 150 && (data[2] ?? 255) < 90).toBe(true);
+    const small = await document.prepare(0, { ...OPTIONS, maxPixels: 12_800 }, signal);
+    expect([small.width, small.height, small.tiles.length]).toEqual([160, 80, 1]);
   });
 
   it('is refused if it is cut off or has too many pixels', async () => {

@@ -84,12 +84,12 @@ export async function openDocument(
     textLayer: async (index, own) => {
       if (file.format !== 'pdf') return null;
       const found = await ask({ ask: 'text', file, index }, own);
-      if (!('text' in found)) throw refusedPage(found, index);
+      if (!('text' in found)) throw refusedPage(found);
       return found.text?.text === '' ? null : found.text;
     },
     prepare: async (index, options, own) => {
       const made = await ask({ ask: 'prepare', file, index, options }, own);
-      if (!('page' in made)) throw refusedPage(made, index);
+      if (!('page' in made)) throw refusedPage(made);
       return made.page;
     },
   };
@@ -120,7 +120,7 @@ async function answerOf(job: PageJob, maxSeconds: number, signal: AbortSignal): 
       );
     } catch (error) {
       signal.throwIfAborted();
-      if (time.expired()) return { refused: 'damaged', message: `it cannot be read in ${maxSeconds} s` };
+      if (time.expired()) return { refused: 'damaged', message: `it takes longer than ${maxSeconds} s` };
       throw error;
     } finally {
       time.clear();
@@ -136,7 +136,8 @@ function refusedDocument(answer: PageAnswer, { format }: DocumentFile): RequestE
   return new RequestError(400, `${what} cannot be opened: ${answer.message}.`, { code: 'invalid_document' });
 }
 
-function refusedPage(answer: PageAnswer, index: number): RequestError {
+/** Which page it is, whoever asked knows. */
+function refusedPage(answer: PageAnswer): RequestError {
   if (!('refused' in answer)) throw new Error('a thread gave another answer than it was asked for');
-  return new RequestError(400, `Page ${index} cannot be read: ${answer.message}.`, { code: 'invalid_page' });
+  return new RequestError(400, `The page cannot be read: ${answer.message}.`, { code: 'invalid_page' });
 }

@@ -1,3 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { move } from 'piscina';
 import sharp, { type OutputInfo } from 'sharp';
 import { decodeHeic } from './heic.ts';
@@ -33,6 +36,8 @@ const OPEN = 3;
 const MEMORY = 256 * 2 ** 20;
 /** Most pixels of a picture as it comes. A defence against decompression bombs; A3 at 800 dpi has 118 million. */
 const PICTURE_PIXELS = 150_000_000;
+/** HEIC is decoded whole, 5.5 bytes to a pixel. Phones take 48 million. */
+const HEIC_PIXELS = 50_000_000;
 
 let pdfium: Pdfium | null = null;
 const open = new Map<string, PdfDocument>();
@@ -46,20 +51,36 @@ export default async function work(job: PageJob): Promise<PageAnswer> {
   } catch (error) {
     if (error instanceof PdfError) return { refused: error.reason, message: error.message };
     // PDFium ran out of memory or into a trap: nothing of it can be used any more.
-    if (error instanceof Error && (error.name === 'RuntimeError' || error instanceof RangeError)) {
-      forget();
-      return { refused: 'damaged', message: 'it cannot be read' };
+    if (pdfium !== null && error instanceof Error && (error.name === 'RuntimeError' || error instanceof RangeError)) {
+      const { reason, message } = await forget(pdfium);
+      return { refused: reason, message };
     }
     throw error;
   } finally {
-    if (pdfium !== null && pdfium.memory > MEMORY) forget();
+    if (pdfium !== null && pdfium.memory > MEMORY) await forget(pdfium);
   }
 }
 
-function forget(): void {
+/**
+ * Gives up a PDFium with all its documents, and its memory before there is a next one: V8 alone lets hundreds of megabytes lie,
+ * as they are not of its heap.
+ * @returns why it cannot go on, if it has come to an end by itself.
+ */
+async function forget(spent: Pdfium): Promise<PdfError> {
   open.clear();
-  pdfium?.abandon();
+  const why = spent.abandon();
   pdfium = null;
+  // Whoever called it has let go of it then.
+  await nextTurn();
+  collectGarbage();
+  return why;
+}
+
+/** Node has no other way to it than this flag, which new contexts heed. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect === 'function') collect();
 }
 
 async function ofPdf(job: PageJob): Promise<PageAnswer> {
@@ -106,9 +127,21 @@ async function ofPicture(job: PageJob): Promise<PageAnswer> {
     return { pages: kind === 'tiff' ? pages : 1 };
   }
   const most = job.options.maxPixels ?? MAX_PAGE_PIXELS;
-  const pixels = format === 'heic' ? await decodeHeic(path, most) : await decodePicture(path, job.index, most);
+  const pixels = await (format === 'heic' ? decodeHeic(path, HEIC_PIXELS) : decodePicture(path, job.index, most));
   if (!('data' in pixels)) return { refused: 'too_large', message: pixels.tooLarge };
-  return { page: await prepared(pixels, null, job.options) };
+  return { page: await prepared(await scaledDown(pixels, most), null, job.options) };
+}
+
+/** What cannot be decoded at a smaller size, made smaller. */
+async function scaledDown(pixels: PagePixels, most: number): Promise<PagePixels> {
+  const { width, height, channels } = pixels;
+  if (width * height <= most) return pixels;
+  const { data, info } = await sharp(pixels.data, { raw: { width, height, channels }, limitInputPixels: false })
+    .resize(Math.max(1, Math.floor(width * Math.sqrt(most / (width * height)))))
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { data, width: info.width, height: info.height, channels: 3 };
 }
 
 async function decodePicture(path: string, page: number, most: number): Promise<PagePixels | { tooLarge: string }> {

@@ -19,6 +19,8 @@ export class PdfError extends Error {
   }
 }
 
+const TOO_MUCH_MEMORY = 'it takes more memory than a page may have';
+
 /** FPDF_GetLastError (fpdfview.h). */
 const PASSWORD = 4;
 /** FPDF_ANNOT: annotations too. FPDF_REVERSE_BYTE_ORDER: RGBA instead of BGRA. */
@@ -80,11 +82,17 @@ export class Pdfium {
     return new PdfDocument(this.#loaded, handle, release);
   }
 
-  /** Closes its files without asking it for anything: after a trap nothing of it can be used. */
-  abandon(): void {
+  /**
+   * After a trap nothing of it can be used: closes its files without asking it for anything.
+   * @returns why there was a trap.
+   */
+  abandon(): PdfError {
     const { files } = this.#loaded;
     for (const file of files.values()) closeSync(file);
     files.clear();
+    return this.#loaded.refusedMemory()
+      ? new PdfError('memory', TOO_MUCH_MEMORY)
+      : new PdfError('damaged', 'it is damaged');
   }
 }
 
@@ -112,11 +120,11 @@ export class PdfDocument {
     const module = this.#module;
     this.#loaded.refusedMemory();
     const handle = module._FPDF_LoadPage(this.#handle, index);
-    if (handle === 0) throw new PdfError('damaged', 'the page cannot be read');
+    if (handle === 0) throw new PdfError('damaged', 'it is damaged');
     try {
       const made = work(new PdfPage(module, handle, () => this.#formHandle()));
       // A picture there was no memory for is left out without a word, and the page would count as blank.
-      if (this.#loaded.refusedMemory()) throw new PdfError('memory', 'it takes more memory than a page may have');
+      if (this.#loaded.refusedMemory()) throw new PdfError('memory', TOO_MUCH_MEMORY);
       return made;
     } finally {
       module._FPDF_ClosePage(handle);

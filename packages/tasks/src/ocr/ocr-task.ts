@@ -79,8 +79,8 @@ export function createOcrTask(options: OcrOptions = {}): OcrTask {
         const [first] = pages;
         // A document of which nothing can be read is an error, not an empty answer.
         if (first?.error && pages.every((page) => page.error !== null)) {
-          const { status, code, message } = first.error;
-          throw new RequestError(status, message, code === null ? {} : { code });
+          const { status, code } = first.error;
+          throw new RequestError(status, allFailed(pages), code === null ? {} : { code });
         }
         const annotation = await annotate(request, pages, options, context);
         return ocrDraft(pages, annotation, {
@@ -95,6 +95,11 @@ export function createOcrTask(options: OcrOptions = {}): OcrTask {
       }
     },
   };
+}
+
+function allFailed(pages: readonly ReadPage[]): string {
+  const why = pages[0]?.error?.message ?? '';
+  return pages.length === 1 ? why : `None of ${pages.length} pages could be read. Of the first: ${why}`;
 }
 
 const Annotated = z.strictObject({ annotation: z.string().nullable(), error: KeptError.nullable(), usage: Usage });

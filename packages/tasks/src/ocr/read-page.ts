@@ -66,7 +66,7 @@ export async function readPage(
       const layer = await document.textLayer(index, signal);
       if (options.textLayer === 'only') {
         if (layer === null)
-          throw new RequestError(400, `Page ${index} has no text of its own, and 'text_layer' is 'only'.`, {
+          throw new RequestError(400, "The page has no text of its own, and 'text_layer' is 'only'.", {
             code: 'no_text_layer',
           });
         return { ...page, markdown: layer.text, source: 'text_layer' };

@@ -70,11 +70,13 @@ describe('an OCR line', () => {
       image_tokens: 560,
       max_tokens: 100,
       prompt: 'Read.',
-      include_image_base64: true,
+      include_image_base64: false,
       image_limit: 3,
       image_min_size: 10,
       extract_header: false,
       extract_footer: false,
+      include_blocks: false,
+      confidence_scores_granularity: null,
       bbox_annotation_format: null,
       id: 'x',
     };
@@ -106,6 +108,9 @@ describe('an OCR line', () => {
     [{ text_layer: 'never' }, 'invalid_value', 'text_layer'],
     [{ table_format: 'csv' }, 'invalid_value', 'table_format'],
     [{ extract_header: true }, 'invalid_value', 'extract_header'],
+    [{ include_image_base64: true }, 'invalid_value', 'include_image_base64'],
+    [{ include_blocks: true }, 'invalid_value', 'include_blocks'],
+    [{ confidence_scores_granularity: 'page' }, 'invalid_value', 'confidence_scores_granularity'],
     [{ bbox_annotation_format: annotation }, 'invalid_value', 'bbox_annotation_format'],
     [{ document_annotation_prompt: 'x' }, 'invalid_value', 'document_annotation_prompt'],
     [{ stream: false }, 'unknown_parameter', 'stream'],
@@ -119,6 +124,8 @@ describe('the pages asked for', () => {
     expect(selectPages(null, 3)).toEqual([0, 1, 2]);
     expect(selectPages(' 7, 0 - 2,1 ', 8)).toEqual([0, 1, 2, 7]);
     expect(selectPages([4, 0, 4], 5)).toEqual([0, 4]);
+    // A range ends with the document, without counting further.
+    expect(selectPages(`1-${'9'.repeat(400)}`, 4)).toEqual([1, 2, 3]);
   });
 
   it('must be there; the answer says how many there are', () => {
@@ -127,8 +134,8 @@ describe('the pages asked for', () => {
     expect(outside([3])?.message).toMatch(/no page 3: the document has 3 pages, counted from 0/);
     expect(outside('1', 1)?.message).toMatch(/has 1 page, counted/);
     expect(outside('2-1')?.code).toBe('invalid_pages');
-    // Nothing is counted up to it.
-    expect(outside(`0-${'9'.repeat(400)}`)?.code).toBe('invalid_pages');
+    expect(outside('0,3-9')?.message).toMatch(/no page 3-9: the document has 3 pages/);
+    expect(outside([0, 3])?.code).toBe('invalid_pages');
   });
 
   it('are the same as ranges and as a list', () => {

@@ -58,21 +58,23 @@ function sourceOf(document: OcrRequest['document']): Pick<Reading, 'source' | 'p
 }
 
 /**
- * The pages a request asks for, ascending, each once.
- * @throws RequestError 400 `invalid_pages` if there is no such page.
+ * The pages a request asks for, ascending, each once. A range ends with the document at the latest, so that "the first ten" can be
+ * asked of documents of any length.
+ * @throws RequestError 400 `invalid_pages` if there is no such page, or none of a range.
  */
 export function selectPages(asked: number[] | string | null, count: number): number[] {
   if (asked === null) return Array.from({ length: count }, (_, i) => i);
   const chosen = new Set<number>();
   const ranges = typeof asked === 'string' ? asked.split(',').map(rangeOf) : asked.map((page) => [page, page] as const);
   for (const [first, last] of ranges) {
-    if (last >= count || first > last)
+    const end = Math.min(last, count - 1);
+    if (first >= count || first > last)
       throw new RequestError(
         400,
         `There is no page ${first === last ? first : `${first}-${last}`}: the document has ${count} page${count === 1 ? '' : 's'}, counted from 0.`,
         { code: 'invalid_pages', param: 'pages' },
       );
-    for (let page = first; page <= last; page++) chosen.add(page);
+    for (let page = first; page <= end; page++) chosen.add(page);
   }
   return [...chosen].sort((a, b) => a - b);
 }

@@ -48,6 +48,7 @@ describe('a transcription line', () => {
       channel_labels: ['agent', 'caller'],
       max_tokens: 100,
       stream: false,
+      diarize: false,
     };
     expect(parseTranscription(all)).toEqual({
       model: 'gemma',
@@ -95,7 +96,8 @@ describe('a transcription line', () => {
     ['a long label', { channel_labels: ['a'.repeat(65), 'c'] }, 'invalid_value', 'channel_labels', /64/],
     ['a stream', { stream: true }, 'invalid_value', 'stream', /./],
     ['a heat beyond Whisper’s', { temperature: 1.5 }, 'invalid_value', 'temperature', /./],
-    ['diarization', { diarize: true }, 'unknown_parameter', 'diarize', /./],
+    ['diarization', { diarize: true }, 'invalid_value', 'diarize', /channel_labels/],
+    ['what no service has', { colour: 'red' }, 'unknown_parameter', 'colour', /./],
   ])('with %s is refused by name', (_, body, code, param, message) => {
     expect(refusal(body)).toEqual({ status: 400, code, param, message: expect.stringMatching(message) });
   });

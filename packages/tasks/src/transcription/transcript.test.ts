@@ -179,7 +179,12 @@ describe('a transcript', () => {
       part(5, 9, 'la la', { repeated: true }),
       part(10, 12, 'and then we', { truncated: true }),
     ];
-    expect(await write(heard)).toMatchObject({ text: 'la la and then we', dropped: 1 });
+    expect(await write(heard)).toMatchObject({
+      text: 'la la and then we',
+      dropped: 1,
+      repeated: 1,
+      truncated: 1,
+    });
     expect(await verbose(heard)).toMatchObject({
       dropped: 1,
       segments: [

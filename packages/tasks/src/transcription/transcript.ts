@@ -87,7 +87,8 @@ function finish(
   const said = parts.flatMap(sentencesSaid).sort((a, b) => a.start - b.start);
   const plain = options.labels === null ? plainText(parts) : dialogue(said);
   const text = format === 'srt' ? writeSrt(said) : format === 'vtt' ? writeVtt(said) : plain;
-  const dropped = parts.filter((part) => part.chunk.dropped).length;
+  const count = (what: 'dropped' | 'truncated' | 'repeated') => parts.filter(({ chunk }) => chunk[what]).length;
+  const [dropped, truncated, repeated] = [count('dropped'), count('truncated'), count('repeated')];
   const failed = parts.filter((part) => part.chunk.error !== null);
   const results = mergeResults(...parts.map((part) => part.results));
   const missing = round(info.missingSeconds);
@@ -101,6 +102,8 @@ function finish(
     ...(note.length === 0 ? {} : { note: note.join(' ') }),
     ...(missing === 0 ? {} : { missing_seconds: missing }),
     ...(dropped === 0 ? {} : { dropped }),
+    ...(truncated === 0 ? {} : { truncated }),
+    ...(repeated === 0 ? {} : { repeated }),
     ...(failed.length === 0
       ? {}
       : {
