@@ -13,6 +13,8 @@ export interface Speed {
   /** `412 pages, 8.3 pages/s`; `` if there is nothing to say. */
   text: string;
   secondsLeft: number | null;
+  /** How much of the whole is done, where that is known better than by the count. */
+  share?: number;
 }
 
 const WIDTH = 28;
@@ -51,7 +53,8 @@ export function createProgress(out: NodeJS.WriteStream = process.stderr): Progre
 /** `message  ███████░░░  70 %  700/1000  35/s  9 s left` with what is known of it. `speed`: a number is counts per second. */
 export function render(message: string, done?: number, total?: number, speed: Speed | number | null = null): string {
   if (done === undefined || total === undefined || total === 0) return message;
-  const share = Math.min(1, done / total);
+  const own = typeof speed === 'number' ? undefined : speed?.share;
+  const share = Math.min(1, own ?? done / total);
   const full = Math.round(share * WIDTH);
   const parts = [
     message,

@@ -3,7 +3,7 @@ export { type Line, splitLines } from './plan/lines.ts';
 export { PLAN_LIMITS, type PlanLimits } from './plan/plan.ts';
 export { type ReconcileDeps, reconcile, type Step } from './reconcile.ts';
 export { type BatchDeps, cancelBatch, createBatch, getBatch, isCancelled, judgedBy, listBatches } from './requests.ts';
-export { type KeptPieces, type PieceRecord, readPieces, writePieces } from './results/pieces.ts';
+export { countPieces, type KeptPieces, LENGTH, type PieceRecord, readPieces, writePieces } from './results/pieces.ts';
 export { decodeRecords, type ResultRecord, resultRecord } from './results/record.ts';
 export { type Item, PartWriter, readFinished, readShard } from './results/shard.ts';
 export { BatchFact, FinalFact, FinalizingFact, PlanFact, readFact, settleFact } from './state.ts';

@@ -1,4 +1,4 @@
-import { type Bucket, layout, parsePart, parsePieces } from '@batchmill/bucket';
+import { type Bucket, layout, type PartName, parsePart, parsePieces } from '@batchmill/bucket';
 import { BatchError, FindingCounts, Usage } from '@batchmill/contract';
 import { LANES } from '@batchmill/queue';
 import { z } from 'zod';
@@ -143,14 +143,38 @@ export async function listProgress(bucket: Bucket, tenant: string, id: string): 
 }
 
 /**
- * Pages, or seconds of sound, that are done, from names alone. It is progress, not a bill: what two workers both did, because
- * one was thought dead, counts twice.
+ * Pages, or seconds of sound, that are done, and what the items that were begun have of them, from names alone. It is progress,
+ * not a bill: what two workers both did, because one was thought dead, counts twice.
  */
-export async function countUnits(bucket: Bucket, tenant: string, id: string): Promise<number> {
-  let units = 0;
-  for await (const { key } of bucket.list(layout.batch.parts(tenant, id))) units += parsePart(key)?.units ?? 0;
-  for await (const { key } of bucket.list(layout.batch.pieces(tenant, id))) units += parsePieces(key)?.units ?? 0;
-  return units;
+export async function countUnits(
+  bucket: Bucket,
+  tenant: string,
+  id: string,
+): Promise<{ done: number; begun: { items: number; units: number } }> {
+  const count = { done: 0, begun: { items: 0, units: 0 } };
+  const add = (name: Pick<PartName, 'units' | 'begun'> | null) => {
+    count.done += name?.units ?? 0;
+    count.begun.items += name?.begun?.items ?? 0;
+    count.begun.units += name?.begun?.units ?? 0;
+  };
+  for await (const { key } of bucket.list(layout.batch.parts(tenant, id))) add(parsePart(key));
+  for await (const { key } of bucket.list(layout.batch.pieces(tenant, id))) add(parsePieces(key));
+  return count;
+}
+
+/**
+ * How many pages or seconds of sound a batch has in all, as far as can be told: those of the items that were begun, and as many
+ * for each of the others as these have on average. `null` before any is known.
+ * @param ended how many of its `items` have a result: some of them failed before their length was known.
+ */
+export function estimateUnits(
+  { done, begun }: Awaited<ReturnType<typeof countUnits>>,
+  items: number,
+  ended: number,
+): number | null {
+  if (begun.items === 0) return null;
+  const others = Math.max(0, items - Math.max(begun.items, ended));
+  return Math.max(done, Math.round(begun.units * (1 + others / begun.items)));
 }
 
 /** Sums progress over a plan. `completed + failed` never passes the plan's total. */

@@ -4,6 +4,7 @@ import {
   BatchFact,
   CancelFact,
   countUnits,
+  estimateUnits,
   FailedFact,
   FinalFact,
   FinalizingFact,
@@ -39,12 +40,17 @@ export async function viewBatch(bucket: Bucket, tenant: string, id: string): Pro
     listProgress(bucket, tenant, id),
   ]);
   const unit = progressUnit(batch.endpoint);
-  if (unit !== null && plan !== null) view.progress = { unit, done: await countUnits(bucket, tenant, id) };
   if (plan !== null) {
     view.status = 'in_progress';
     view.in_progress_at = plan.in_progress_at;
     view.model = plan.model;
-    view.request_counts = { total: plan.total, ...sumProgress(plan, progress) };
+    const counts = sumProgress(plan, progress);
+    view.request_counts = { total: plan.total, ...counts };
+    if (unit !== null) {
+      const units = await countUnits(bucket, tenant, id);
+      const total = estimateUnits(units, plan.total, counts.completed + counts.failed);
+      view.progress = { unit, done: units.done, total };
+    }
   }
   if (cancel !== null) {
     view.status = 'cancelling';
@@ -101,7 +107,7 @@ function ended(view: BatchObject, final: FinalFact): BatchObject {
     cancelling_at: final.cancelling_at,
     request_counts: { total: final.total, completed: final.completed, failed: final.failed },
     usage: final.usage,
-    progress: unit === null ? null : { unit, done: final.units },
+    progress: unit === null ? null : { unit, done: final.units, total: final.units },
     content_filter_summary: final.findings,
     output_file_id: final.output_file_id,
     error_file_id: final.error_file_id,

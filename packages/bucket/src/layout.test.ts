@@ -18,16 +18,20 @@ const hex = (length: number) =>
 const time = fc.integer({ min: 0, max: 2 ** 48 - 1 });
 const idOf = (kind: string, at: number, random: string) => `${kind}${at.toString(16).padStart(12, '0')}${random}`;
 const tenant = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,30}$/);
-const part: fc.Arbitrary<PartName> = fc.record({
-  shard: fc.integer({ min: 0, max: 99_999_999 }),
-  at: time,
-  writer: fc.stringMatching(/^[a-z0-9]{1,32}$/),
-  sequence: fc.integer({ min: 0, max: 999_999 }),
-  completed: fc.nat(),
-  failed: fc.nat(),
-  units: fc.nat(),
-  last: fc.boolean(),
-});
+const begun = fc.option(fc.record({ items: fc.nat(), units: fc.nat() }), { nil: undefined });
+const part: fc.Arbitrary<PartName> = fc
+  .record({
+    shard: fc.integer({ min: 0, max: 99_999_999 }),
+    at: time,
+    writer: fc.stringMatching(/^[a-z0-9]{1,32}$/),
+    sequence: fc.integer({ min: 0, max: 999_999 }),
+    completed: fc.nat(),
+    failed: fc.nat(),
+    units: fc.nat(),
+    begun,
+    last: fc.boolean(),
+  })
+  .map(({ begun: of, ...name }) => (of === undefined ? name : { ...name, begun: of }));
 
 test('the name of a part says what it was made from', () => {
   fc.assert(

@@ -83,12 +83,12 @@ export const layout = {
      * this part the shard is complete.
      */
     part: (tenant: string, id: string, part: PartName) =>
-      `batches/${tenant}/${id}/results/${written(part)}.c${part.completed}.f${part.failed}.u${part.units}${part.last ? '.last' : ''}.jsonl`,
+      `batches/${tenant}/${id}/results/${written(part)}.c${part.completed}.f${part.failed}.u${part.units}${begun(part)}${part.last ? '.last' : ''}.jsonl`,
     parts: (tenant: string, id: string) => `batches/${tenant}/${id}/results/`,
     partsOfShard: (tenant: string, id: string, shard: number) => `batches/${tenant}/${id}/results/${number(shard)}.`,
     /** Finished pieces (pages, chunks) of items of a shard that are not finished themselves: a crash repeats none of them. */
     piecesPart: (tenant: string, id: string, part: PiecesName) =>
-      `batches/${tenant}/${id}/pieces/${written(part)}.u${part.units}.jsonl`,
+      `batches/${tenant}/${id}/pieces/${written(part)}.u${part.units}${begun(part)}.jsonl`,
     pieces: (tenant: string, id: string) => `batches/${tenant}/${id}/pieces/`,
     piecesOfShard: (tenant: string, id: string, shard: number) => `batches/${tenant}/${id}/pieces/${number(shard)}.`,
     /** Written by `POST …/cancel` → `cancelling`. */
@@ -231,22 +231,36 @@ const readWritten = (m: RegExpExecArray): Written => ({
   sequence: Number(m[4]),
 });
 
+/** Items whose length became known, and how many pages or seconds of sound they have together. */
+export interface Begun {
+  items: number;
+  units: number;
+}
+
+const begun = ({ begun: of }: { begun?: Begun }) => (of === undefined ? '' : `.b${of.items}-${of.units}`);
+const BEGUN = String.raw`(?:\.b(\d+)-(\d+))?`;
+const readBegun = (items: string | undefined, units: string | undefined) =>
+  items === undefined || units === undefined ? {} : { begun: { items: Number(items), units: Number(units) } };
+
 /** What the name of a results part says. */
 export interface PartName extends Written {
   completed: number;
   failed: number;
   /** Pages, or seconds of sound, of its items, as far as no pieces part counts them. */
   units: number;
+  /** As far as no pieces part counts them. */
+  begun?: Begun;
   last: boolean;
 }
 
 /** What the name of a part of pieces says. */
 export interface PiecesName extends Written {
   units: number;
+  begun?: Begun;
 }
 
-const PART = new RegExp(String.raw`/results/${WRITTEN}\.c(\d+)\.f(\d+)\.u(\d+)(\.last)?\.jsonl$`);
-const PIECES = new RegExp(String.raw`/pieces/${WRITTEN}\.u(\d+)\.jsonl$`);
+const PART = new RegExp(String.raw`/results/${WRITTEN}\.c(\d+)\.f(\d+)\.u(\d+)${BEGUN}(\.last)?\.jsonl$`);
+const PIECES = new RegExp(String.raw`/pieces/${WRITTEN}\.u(\d+)${BEGUN}\.jsonl$`);
 
 /** Reads a part's key back, or `null` if it is none. Inverse of `layout.batch.part`. */
 export function parsePart(key: string): PartName | null {
@@ -257,14 +271,15 @@ export function parsePart(key: string): PartName | null {
     completed: Number(m[5]),
     failed: Number(m[6]),
     units: Number(m[7]),
-    last: m[8] !== undefined,
+    ...readBegun(m[8], m[9]),
+    last: m[10] !== undefined,
   };
 }
 
 /** The same of a part of pieces. Inverse of `layout.batch.piecesPart`. */
 export function parsePieces(key: string): PiecesName | null {
   const m = PIECES.exec(key);
-  return m === null ? null : { ...readWritten(m), units: Number(m[5]) };
+  return m === null ? null : { ...readWritten(m), units: Number(m[5]), ...readBegun(m[6], m[7]) };
 }
 
 const QUARANTINED = new RegExp(String.raw`^quarantine/([^/]+)/([^/]+)/(\d{8})\.${STAMP}\.age$`);

@@ -124,7 +124,14 @@ export const BatchObject = z
     usage: Usage.nullable(),
     metadata: z.record(z.string(), z.string()).nullable(),
     /** Extension: how far inside the items a batch of documents or recordings has come; `null` for others. */
-    progress: z.object({ unit: z.enum(['pages', 'audio_seconds']), done: z.number().int() }).nullable(),
+    /** `total`: of the items that were begun, and reckoned from these for the others. */
+    progress: z
+      .object({
+        unit: z.enum(['pages', 'audio_seconds']),
+        done: z.number().int(),
+        total: z.number().int().nullable(),
+      })
+      .nullable(),
     /** Extension: what the content filters found, by category, once the batch has ended; `null` if nothing. */
     content_filter_summary: FindingCounts.nullable(),
     /** Extension: the webhook of this batch alone, if it has one. The secret is shown once, when the batch is made. */

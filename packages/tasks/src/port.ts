@@ -44,6 +44,8 @@ export interface TaskContext {
    * Whatever `work` throws rejects and is not kept: a failure that belongs in the answer is a value.
    */
   piece<T>(name: string, piece: Piece<T>): Promise<T>;
+  /** Says how much the item has in all, counted as `Piece.units`, as soon as that is known or can be guessed. The first time counts. */
+  length(units: number): void;
   /** Waits for something with a time limit of its own, such as a decoder others use too: it does not count as the item's. */
   untimed<T>(work: () => Promise<T>): Promise<T>;
   /** How many pieces of one item are worth having under way at once: more would only hold memory. */

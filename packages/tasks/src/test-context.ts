@@ -20,12 +20,18 @@ export const answer = (text: string, more: Partial<Generation> = {}): Generation
 /** Keeps pieces as the worker does: as JSON, and given back to whoever asks again. */
 export function pieceStore(signal: AbortSignal, kept = new Map<string, string>()) {
   let done = 0;
+  let length: number | null = null;
   let underWay = 0;
   let most = 0;
   return {
     kept,
     /** Sum of the units of the pieces that were done or given back. */
     units: () => done,
+    /** What the item said it has in all. */
+    said: () => length,
+    length: (units: number) => {
+      length ??= units;
+    },
     /** Most pieces that were under way at once. */
     most: () => most,
     async piece<T>(name: string, { read, work, units }: Piece<T>): Promise<T> {
@@ -75,6 +81,7 @@ export async function taskContext(
     openObject: () => Promise.reject(new RequestError(400, 'outside', { code: 'url_not_allowed' })),
     folder: async () => folder,
     piece: store.piece,
+    length: store.length,
     moderate: () => Promise.reject(new Error('nothing here moderates')),
     untimed: (work) => work(),
     pieces: 4,

@@ -18,7 +18,10 @@ const Batch = BatchObject.pick({
   errors: z
     .object({ data: z.array(z.object({ code: z.string(), line: z.number().nullable(), message: z.string() })) })
     .nullable(),
-  progress: BatchObject.shape.progress.optional(),
+  /** Services of earlier versions know no `total`, or nothing at all. */
+  progress: z
+    .object({ unit: z.enum(['pages', 'audio_seconds']), done: z.number(), total: z.number().nullish() })
+    .nullish(),
 });
 export type Batch = z.infer<typeof Batch>;
 

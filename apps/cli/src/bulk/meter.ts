@@ -3,6 +3,8 @@ import { duration, type Speed } from '../progress.ts';
 export interface Units {
   unit: 'pages' | 'audio_seconds';
   done: number;
+  /** Of the whole batch, as far as the service can tell. */
+  total?: number | null | undefined;
 }
 
 /** The speed shown is that of the last minute. */
@@ -20,30 +22,39 @@ export class Meter {
     this.#now = now;
   }
 
-  /**
-   * Takes in how far the batch is. How many pages or minutes the items that were not begun have is not known before, so the
-   * time left is reckoned from whole items, once there are some to judge by.
-   */
+  /** Takes in how far the batch is. The time left is reckoned from pages or minutes, else from whole items. */
   read(doneItems: number, totalItems: number, units: Units | null): Speed {
     const at = this.#now();
-    this.#first ??= { at, items: doneItems };
-    const items = doneItems - this.#first.items;
-    const seconds = (at - this.#first.at) / 1000;
-    const secondsLeft = items >= ENOUGH_ITEMS ? ((totalItems - doneItems) * seconds) / items : null;
-    if (units === null) return { text: '', secondsLeft };
+    if (units === null) return { text: '', secondsLeft: this.#leftByItems(at, doneItems, totalItems) };
     this.#seen.push({ at, units: units.done });
     while (this.#seen.length > 2 && at - (this.#seen[1]?.at ?? at) >= WINDOW_MS) this.#seen.shift();
     const oldest = this.#seen[0] ?? { at, units: units.done };
     const perSecond = at > oldest.at ? ((units.done - oldest.units) * 1000) / (at - oldest.at) : 0;
-    return { text: unitsText(units, perSecond), secondsLeft };
+    const text = unitsText(units, perSecond);
+    const { done, total } = units;
+    if (total == null) return { text, secondsLeft: this.#leftByItems(at, doneItems, totalItems) };
+    return {
+      text,
+      secondsLeft: perSecond > 0 ? Math.max(0, total - done) / perSecond : null,
+      // Of recordings, the silence at their ends is never done.
+      share: doneItems === totalItems ? 1 : Math.min(1, done / Math.max(1, total)),
+    };
+  }
+
+  #leftByItems(at: number, doneItems: number, totalItems: number): number | null {
+    this.#first ??= { at, items: doneItems };
+    const items = doneItems - this.#first.items;
+    return items < ENOUGH_ITEMS ? null : ((totalItems - doneItems) * (at - this.#first.at)) / 1000 / items;
   }
 }
 
-/** `412 pages, 8.3 pages/s` or `1 h 2 min of sound, 2.4 min/s`. */
-export function unitsText({ unit, done }: Units, perSecond: number): string {
-  const total = unit === 'pages' ? `${done} ${done === 1 ? 'page' : 'pages'}` : `${duration(done)} of sound`;
-  if (!(perSecond > 0)) return total;
-  return unit === 'pages' ? `${total}, ${speed(perSecond)} pages/s` : `${total}, ${speed(perSecond / 60)} min/s`;
+/** `412 pages of 900, 8.3 pages/s` or `1 h 2 min of sound of 3 h 0 min, 2.4 min/s`. */
+export function unitsText({ unit, done, total }: Units, perSecond: number): string {
+  const pages = unit === 'pages';
+  const soFar = pages ? `${done} ${done === 1 ? 'page' : 'pages'}` : `${duration(done)} of sound`;
+  const of = total == null ? '' : ` of ${pages ? total : duration(total)}`;
+  if (!(perSecond > 0)) return soFar + of;
+  return `${soFar}${of}, ${pages ? `${speed(perSecond)} pages/s` : `${speed(perSecond / 60)} min/s`}`;
 }
 
 function speed(n: number): string {

@@ -90,6 +90,7 @@ export function itemContext(
         clock.release();
       }
     },
+    length: (units) => pieces.length(units),
     moderate: (texts) => judge.moderate(texts, signal),
     untimed: async (work) => {
       clock.hold();

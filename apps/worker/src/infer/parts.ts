@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PartWriter, ResultRecord } from '@batchmill/batch';
+import type { countPieces, PartWriter, ResultRecord } from '@batchmill/batch';
 import { type Logger, metrics } from '@batchmill/telemetry';
 
 /** A part is written early when this much has gathered. */
@@ -18,6 +18,7 @@ export class Parts {
   #records: ResultRecord[] = [];
   #bytes = 0;
   #units = 0;
+  #begun = { items: 0, units: 0 };
   #writing: Promise<void> = Promise.resolve();
 
   constructor(writer: PartWriter, intervalMs: number, log: Logger) {
@@ -26,10 +27,12 @@ export class Parts {
     this.#timer = setInterval(() => this.#flush(), intervalMs);
   }
 
-  /** `units`: pages or seconds of sound of the item that no pieces in the bucket count. */
-  add(record: ResultRecord, units: number): void {
+  /** With what no pieces in the bucket count of the item. */
+  add(record: ResultRecord, { units, begun }: ReturnType<typeof countPieces>): void {
     this.#records.push(record);
     this.#units += units;
+    this.#begun.items += begun?.items ?? 0;
+    this.#begun.units += begun?.units ?? 0;
     this.#bytes += record.line.length;
     if (this.#bytes >= PART_BYTES) this.#flush();
   }
@@ -44,7 +47,7 @@ export class Parts {
     if (this.#records.length === 0 && !complete) return;
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#writer.write(this.#records, complete, this.#units);
+        await this.#writer.write(this.#records, complete, this.#units, this.#begun);
         return;
       } catch (error) {
         if (attempt === LAST_TRIES) throw error;
@@ -60,14 +63,17 @@ export class Parts {
       const records = this.#records;
       if (records.length === 0) return;
       const units = this.#units;
+      const begun = this.#begun;
       this.#records = [];
       this.#bytes = 0;
       this.#units = 0;
+      this.#begun = { items: 0, units: 0 };
       try {
-        await this.#writer.write(records, false, units);
+        await this.#writer.write(records, false, units, begun);
       } catch (error) {
         this.#records = [...records, ...this.#records];
         this.#units += units;
+        this.#begun = { items: this.#begun.items + begun.items, units: this.#begun.units + begun.units };
         metrics.retries.inc({ what: 'part' });
         this.#log.warn({ err: error, records: records.length }, 'a part could not be written; it is kept');
       }

@@ -72,6 +72,7 @@ function pages(page: Page, done: string[], endpoint: Endpoint = '/v1/ocr'): Task
     endpoint,
     inPieces: true,
     run: async (body, context) => {
+      context.length(Number(body.pages));
       const texts = await Promise.all(
         Array.from({ length: Number(body.pages) }, (_, i) =>
           context.piece(`page-${i}`, {
@@ -140,6 +141,17 @@ async function results() {
   return { found, units };
 }
 
+/** Items whose length is known, and their pages, over all parts. */
+async function lengths() {
+  const sum = { items: 0, pages: 0 };
+  for await (const { key } of bucket.list(layout.batch.prefix(TENANT, ID))) {
+    const { begun } = parsePart(key) ?? parsePieces(key) ?? {};
+    sum.items += begun?.items ?? 0;
+    sum.pages += begun?.units ?? 0;
+  }
+  return sum;
+}
+
 async function keptUnits(): Promise<number> {
   let units = 0;
   for await (const { key } of bucket.list(layout.batch.pieces(TENANT, ID))) units += parsePieces(key)?.units ?? 0;
@@ -175,6 +187,8 @@ test('a run that is stopped keeps the pieces it finished; the next does the othe
   expect(found.b?.status).toBe(200);
   // Progress counts each page once, wherever it was done.
   expect((await keptUnits()) + units).toBe(11);
+  // And so it does the length of each item, though one was begun twice.
+  expect(await lengths()).toEqual({ items: 2, pages: 11 });
   expect(kept + second.length).toBe(11);
   expect(second.filter((name) => first.includes(name)).length).toBeLessThanOrEqual(first.length - kept);
 });

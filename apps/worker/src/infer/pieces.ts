@@ -1,4 +1,4 @@
-import { type KeptPieces, type PieceRecord, writePieces } from '@batchmill/batch';
+import { countPieces, type KeptPieces, LENGTH, type PieceRecord, writePieces } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
 import type { Logger } from '@batchmill/telemetry';
 
@@ -8,8 +8,10 @@ export interface ItemPieces {
   get(name: string): unknown;
   /** `written`: whether it may go into the bucket. Else it is kept in memory, and done again after a crash. */
   keep(name: string, value: unknown, units: number, written: boolean): void;
-  /** The item has a result now: its pieces are not needed any more. Gives the units that no part in the bucket counts. */
-  end(): number;
+  /** How much the item has in all, in units. What is known already is not counted again. */
+  length(units: number): void;
+  /** The item has a result now: its pieces are not needed any more. Gives what no part in the bucket counts. */
+  end(): ReturnType<typeof countPieces>;
 }
 
 /**
@@ -45,24 +47,28 @@ export class Pieces {
   of(position: number): ItemPieces {
     const kept = this.#kept.get(position) ?? new Map<string, unknown>();
     this.#kept.set(position, kept);
-    let unwritten = 0;
+    const unwritten: PieceRecord[] = [];
+    const add = (piece: PieceRecord) => {
+      kept.set(piece.name, piece.value);
+      const fresh = this.#fresh.get(position) ?? [];
+      fresh.push(piece);
+      this.#fresh.set(position, fresh);
+    };
     return {
       get: (name) => kept.get(name),
       keep: (name, value, units, written) => {
+        if (written) return add({ position, name, value, units });
         kept.set(name, value);
-        if (!written) {
-          unwritten += units;
-          return;
-        }
-        const fresh = this.#fresh.get(position) ?? [];
-        fresh.push({ position, name, value, units });
-        this.#fresh.set(position, fresh);
+        unwritten.push({ position, name, value: null, units });
+      },
+      length: (units) => {
+        if (!kept.has(LENGTH)) add({ position, name: LENGTH, value: units, units: 0, length: units });
       },
       end: () => {
         const fresh = this.#fresh.get(position) ?? [];
         this.#fresh.delete(position);
         this.#kept.delete(position);
-        return fresh.reduce((sum, piece) => sum + piece.units, unwritten);
+        return countPieces([...fresh, ...unwritten]);
       },
     };
   }

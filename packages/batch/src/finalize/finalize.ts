@@ -33,7 +33,7 @@ export async function finalize(bucket: Bucket, batch: BatchFact, plan: PlanFact,
     output_file_id: newId('file-'),
     error_file_id: newId('file-'),
     parts,
-    units: progressUnit(batch.endpoint) === null ? 0 : await countUnits(bucket, tenant, id),
+    units: progressUnit(batch.endpoint) === null ? 0 : (await countUnits(bucket, tenant, id)).done,
   });
 
   const expires = batch.output_lifetime === null ? {} : { expiresAt: now() + batch.output_lifetime };

@@ -1,4 +1,4 @@
-import { type Bucket, layout } from '@batchmill/bucket';
+import { type Begun, type Bucket, layout } from '@batchmill/bucket';
 import { z } from 'zod';
 
 /** The value of one finished piece (a page, a chunk) of an item that is not finished itself. */
@@ -11,6 +11,22 @@ export interface PieceRecord {
   value: unknown;
   /** What it counts in the batch's progress: pages, seconds of sound. */
   units: number;
+  /** What the whole item has, if this is what says so (`LENGTH`). */
+  length?: number;
+}
+
+/** Name of the piece that is no work but says how long its item is. Tasks give no piece a name with a dot. */
+export const LENGTH = '.length';
+
+/** What these pieces say of how far the batch has come. */
+export function countPieces(pieces: readonly PieceRecord[]): { units: number; begun?: Begun } {
+  const lengths = pieces.flatMap(({ length }) => (length === undefined ? [] : [length]));
+  return {
+    units: pieces.reduce((sum, piece) => sum + piece.units, 0),
+    ...(lengths.length === 0
+      ? {}
+      : { begun: { items: lengths.length, units: lengths.reduce((sum, n) => sum + n, 0) } }),
+  };
 }
 
 const Line = z.tuple([z.number().int(), z.string(), z.unknown()]);
@@ -47,7 +63,11 @@ export async function writePieces(
   pieces: readonly PieceRecord[],
 ): Promise<void> {
   const { tenant, id, ...by } = at;
-  const units = Math.round(pieces.reduce((sum, piece) => sum + piece.units, 0));
+  const { units, begun } = countPieces(pieces);
+  const counts = {
+    units: Math.round(units),
+    ...(begun === undefined ? {} : { begun: { items: begun.items, units: Math.round(begun.units) } }),
+  };
   const lines = pieces.map(({ position, name, value }) => `${JSON.stringify([position, name, value])}\n`);
-  await bucket.put(layout.batch.piecesPart(tenant, id, { ...by, at: Date.now(), units }), lines.join(''));
+  await bucket.put(layout.batch.piecesPart(tenant, id, { ...by, at: Date.now(), ...counts }), lines.join(''));
 }

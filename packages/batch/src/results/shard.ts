@@ -1,4 +1,4 @@
-import { type Bucket, layout, ObjectMissingError, parsePart } from '@batchmill/bucket';
+import { type Begun, type Bucket, layout, ObjectMissingError, parsePart } from '@batchmill/bucket';
 import { InputLine } from '@batchmill/contract';
 import { decodeRecords, encodeRecord, type ResultRecord } from './record.ts';
 
@@ -39,6 +39,8 @@ export async function readFinished(
   return { positions, done };
 }
 
+const NONE_BEGUN: Begun = { items: 0, units: 0 };
+
 /** Writes the results one worker has for one shard, part by part. Each part is an object of its own, never touched again. */
 export class PartWriter {
   #sequence = 0;
@@ -51,8 +53,8 @@ export class PartWriter {
     this.#at = at;
   }
 
-  /** Writes one part. `last`: with it every item of the shard has a result. `units`: see `PartName`. */
-  async write(records: ResultRecord[], last: boolean, units = 0): Promise<void> {
+  /** Writes one part. `last`: with it every item of the shard has a result. `units`, `begun`: see `PartName`. */
+  async write(records: ResultRecord[], last: boolean, units = 0, begun: Begun = NONE_BEGUN): Promise<void> {
     const { tenant, id, shard, writer } = this.#at;
     const completed = records.filter((r) => r.ok).length;
     const key = layout.batch.part(tenant, id, {
@@ -63,6 +65,7 @@ export class PartWriter {
       completed,
       failed: records.length - completed,
       units: Math.round(units),
+      ...(begun.items === 0 ? {} : { begun: { items: begun.items, units: Math.round(begun.units) } }),
       last,
     });
     await this.#bucket.put(key, records.map(encodeRecord).join(''));

@@ -28,6 +28,8 @@ export interface DecodeOptions {
   channels: 'mix' | 'split';
   /** Longest recording taken. */
   maxSeconds: number;
+  /** Is told, before anything is decoded, how long the recording is by the words of the file or by a guess, if there is either. */
+  onLength?: (seconds: number) => void;
 }
 
 export interface Decoded {
@@ -68,8 +70,10 @@ const audioDecoders = Codec.getCodecList().filter((c) => c.isDecoder() && c.type
  * @throws RequestError 400 `unsupported_audio` (format or codec), `no_audio` (no audio stream), `invalid_audio`
  *   (damaged), `audio_too_long`.
  */
-export function* decode(path: string, { channels, maxSeconds }: DecodeOptions): Generator<Int16Array[], Decoded> {
+export function* decode(path: string, options: DecodeOptions): Generator<Int16Array[], Decoded> {
+  const { channels, maxSeconds } = options;
   using input = new Input(path, maxSeconds);
+  if (input.length !== null) options.onLength?.(Math.min(input.length, maxSeconds));
   const output = new Resampler(channels, maxSeconds);
   using frame = new Frame();
   frame.alloc();
@@ -97,6 +101,8 @@ class Input {
   readonly codec = new CodecContext();
   /** Seconds of sound there are, if the file says so. */
   readonly promised: number | null;
+  /** The same, or a guess by size and bit rate. */
+  readonly length: number | null;
   readonly #format = new FormatContext();
   readonly #packet = new Packet();
   readonly #stream: number;
@@ -124,6 +130,7 @@ class Input {
       if (stream === undefined || found.decoder === null)
         throw new RequestError(400, 'The file holds no sound.', { code: 'no_audio' });
       this.promised = promisedSeconds(path, format, stream);
+      this.length = this.promised ?? (format.duration > 0n ? Number(format.duration) / 1e6 : null);
       // Before hours of work, not after. Containers round.
       if ((this.promised ?? 0) > maxSeconds * 1.01 + 1) throw tooLong(maxSeconds);
       for (const other of format.streams) if (other.index !== found.streamIndex) other.discard = AVDISCARD_ALL;

@@ -131,7 +131,11 @@ export type End = Message & { is: 'end' };
  * @throws RequestError 400 as `decode`, and `invalid_audio` if the decoder crashes or hangs twice.
  *   If `signal` aborts, its reason is thrown.
  */
-export async function* runDecoder(job: Job, signal: AbortSignal, stallMs = STALL_MS): AsyncGenerator<Chunk, End> {
+export async function* runDecoder(
+  job: Job,
+  signal: AbortSignal,
+  { stallMs = STALL_MS, onLength }: { stallMs?: number; onLength?: (seconds: number) => void } = {},
+): AsyncGenerator<Chunk, End> {
   let given = 0;
   for (let attempt = 0; attempt < 2; attempt++) {
     signal.throwIfAborted();
@@ -151,6 +155,7 @@ export async function* runDecoder(job: Job, signal: AbortSignal, stallMs = STALL
           const { is: _, ...chunk } = message;
           yield chunk;
         }
+        if (message.is === 'length') onLength?.(message.seconds);
         if (message.is === 'broken') throw new Error(`Recordings cannot be decoded here: ${message.message}`);
         reusable = message.is === 'refused' || (message.is === 'end' && message.memory < MAX_MEMORY);
         if (message.is === 'refused')

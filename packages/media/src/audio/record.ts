@@ -55,9 +55,19 @@ function* chunks(job: Job & { want: 'chunks' }): Generator<Part, void> {
       yield { head, data: encodeWav([chunk.samples], ENGINE_RATE) };
     }
   };
-  const sound = decode(job.path, job);
+  let length: number | null = null;
+  const sound = decode(job.path, {
+    ...job,
+    onLength: (seconds) => {
+      length = seconds;
+    },
+  });
   for (;;) {
     const { done, value } = sound.next();
+    if (length !== null) {
+      yield { head: { is: 'length', seconds: length } };
+      length = null;
+    }
     if (done === true) {
       for (const channel of cutters.keys()) yield* parts(channel, null);
       yield { head: end(value, speech) };

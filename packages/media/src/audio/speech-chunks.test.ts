@@ -163,6 +163,16 @@ describe('speechChunks', () => {
     expect(info.missingSeconds).toBeCloseTo(1, 1);
   });
 
+  it('says before the first chunk how long it is, be it a guess', async () => {
+    for (const name of ['speech.m4a', 'call.mp3', 'video.mp4', 'speech.webm']) {
+      const said: number[] = [];
+      const chunks = chunksOf(fixture(name), { onLength: (seconds) => said.push(seconds) });
+      await chunks.next();
+      const { info } = await all(chunks);
+      expect(said.map(Math.round), name).toEqual([Math.round(info.seconds)]);
+    }
+  });
+
   it('refuses what holds no sound, and what lasts too long, before any work', async () => {
     const nothing = {
       'page.png': await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
@@ -238,7 +248,9 @@ describe('speechChunks', () => {
       for (const pid of decoders()) process.kill(pid, 'SIGSTOP');
     }, 20);
     try {
-      await expect(runDecoder(job, new AbortController().signal, 300).next()).rejects.toEqual(error('invalid_audio'));
+      await expect(runDecoder(job, new AbortController().signal, { stallMs: 300 }).next()).rejects.toEqual(
+        error('invalid_audio'),
+      );
     } finally {
       clearInterval(stop);
       await rm(path);

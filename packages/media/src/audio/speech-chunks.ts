@@ -9,6 +9,8 @@ export interface ChunkOptions {
   channels: 'mix' | 'split';
   /** Longest recording taken. */
   maxSeconds: number;
+  /** Is told, before the first chunk, how long the recording is: what the file says or a guess, if there is either. */
+  onLength?: (seconds: number) => void;
   signal: AbortSignal;
 }
 
@@ -53,7 +55,7 @@ const limit = createLimit(RECORDINGS);
  *   chunks: some files do not say how long they are). If `signal` aborts, its reason is thrown.
  */
 export async function* speechChunks(path: string, options: ChunkOptions): AsyncGenerator<SpeechChunk, RecordingInfo> {
-  const { signal, ...wanted } = options;
+  const { signal, onLength, ...wanted } = options;
   const turn = Promise.withResolvers<void>();
   const over = Promise.withResolvers<void>();
   const giveUp = () => turn.reject(signal.reason);
@@ -66,7 +68,8 @@ export async function* speechChunks(path: string, options: ChunkOptions): AsyncG
     signal.throwIfAborted();
     await turn.promise;
     const job = { want: 'chunks' as const, path, ...wanted };
-    const { seconds, channels, speechSeconds, missingSeconds } = yield* measuredSteps(runDecoder(job, signal));
+    const found = runDecoder(job, signal, onLength === undefined ? {} : { onLength });
+    const { seconds, channels, speechSeconds, missingSeconds } = yield* measuredSteps(found);
     return { seconds, channels, speechSeconds, missingSeconds };
   } finally {
     signal.removeEventListener('abort', giveUp);

@@ -7,7 +7,7 @@ import { Piscina } from 'piscina';
 import { deadline } from '../deadline.ts';
 import { createLimit } from '../limit.ts';
 import type { PageOptions, PreparedPage } from './page.ts';
-import type { DocumentFile, PageAnswer, PageJob } from './pages-worker.ts';
+import type { DocumentFile, PageAnswer, PageJob, PageWork } from './pages-worker.ts';
 import type { TextLayer } from './text-layer.ts';
 
 export interface DocumentOptions {
@@ -44,15 +44,22 @@ const limit = createLimit(THREADS);
 
 // Rendering is pure computing and would hold up everything else in the process. Threads start when first needed and end
 // when idle; one that does not come back is ended, and its page with it.
-let pool: Piscina<PageJob, PageAnswer> | undefined;
+let pool: Piscina<PageJob, PageWork> | undefined;
 const threads = () =>
-  (pool ??= new Piscina<PageJob, PageAnswer>({
+  (pool ??= new Piscina<PageJob, PageWork>({
     filename: new URL('./pages-worker.ts', import.meta.url).href,
     minThreads: 0,
     maxThreads: THREADS,
     idleTimeout: 30_000,
     concurrentTasksPerWorker: 1,
   }));
+
+/** Ends the threads there are as soon as each has done what it is at; the next job begins others. */
+function endThreads(): void {
+  const old = pool;
+  pool = undefined;
+  void old?.close().catch(() => {});
+}
 
 /**
  * Opens a PDF, or a picture (PNG, JPEG, WebP, GIF, AVIF, HEIC; TIFF with a page in each frame), as pages to be read.
@@ -114,10 +121,12 @@ async function answerOf(job: PageJob, maxSeconds: number, signal: AbortSignal): 
     signal.throwIfAborted();
     const time = deadline(maxSeconds * 1_000, signal);
     try {
-      return await timed(
+      const { answer, spent } = await timed(
         (s) => metrics.mediaSeconds.observe({ step: STEPS[job.ask] }, s),
         () => threads().run(job, { signal: time.signal }),
       );
+      if (spent) endThreads();
+      return answer;
     } catch (error) {
       signal.throwIfAborted();
       if (time.expired()) return { refused: 'damaged', message: `it takes longer than ${maxSeconds} s` };

@@ -1,6 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { move } from 'piscina';
 import sharp, { type OutputInfo } from 'sharp';
 import { decodeHeic } from './heic.ts';
@@ -32,7 +29,7 @@ sharp.cache(false);
 
 /** Documents kept open, so that each page does not begin with opening them. */
 const OPEN = 3;
-/** PDFium's memory never shrinks: after a page that made it grow so far it begins anew. */
+/** PDFium's memory never shrinks: after a page that made it grow so far its thread is ended. */
 const MEMORY = 256 * 2 ** 20;
 /** Most pixels of a picture as it comes. A defence against decompression bombs; A3 at 800 dpi has 118 million. */
 const PICTURE_PIXELS = 150_000_000;
@@ -42,45 +39,35 @@ const HEIC_PIXELS = 50_000_000;
 let pdfium: Pdfium | null = null;
 const open = new Map<string, PdfDocument>();
 
+/** What a thread gives back. */
+export interface PageWork {
+  answer: PageAnswer;
+  /** The thread is to be ended: its PDFium is of no use any more, or holds more memory than is wanted, and only so gives it back. */
+  spent: boolean;
+}
+
 /** Entry of a thread. What is wrong with the document or the page is an answer; anything thrown is our fault. */
-export default async function work(job: PageJob): Promise<PageAnswer> {
+export default async function work(job: PageJob): Promise<PageWork> {
+  const { answer, trapped } = await answerTo(job);
+  return { answer, spent: trapped || (pdfium !== null && pdfium.memory > MEMORY) };
+}
+
+async function answerTo(job: PageJob): Promise<{ answer: PageAnswer; trapped: boolean }> {
   try {
     const answer = await (job.file.format === 'pdf' ? ofPdf(job) : ofPicture(job));
     if ('page' in answer) for (const { data } of answer.page.tiles) moved(data);
-    return answer;
+    return { answer, trapped: false };
   } catch (error) {
-    if (error instanceof PdfError) return { refused: error.reason, message: error.message };
-    // PDFium ran out of memory or into a trap: nothing of it can be used any more.
+    if (error instanceof PdfError) return { answer: { refused: error.reason, message: error.message }, trapped: false };
+    // PDFium ran out of memory or into a trap.
     if (pdfium !== null && error instanceof Error && (error.name === 'RuntimeError' || error instanceof RangeError)) {
-      const { reason, message } = await forget(pdfium);
-      return { refused: reason, message };
+      open.clear();
+      const { reason, message } = pdfium.abandon();
+      pdfium = null;
+      return { answer: { refused: reason, message }, trapped: true };
     }
     throw error;
-  } finally {
-    if (pdfium !== null && pdfium.memory > MEMORY) await forget(pdfium);
   }
-}
-
-/**
- * Gives up a PDFium with all its documents, and its memory before there is a next one: V8 alone lets hundreds of megabytes lie,
- * as they are not of its heap.
- * @returns why it cannot go on, if it has come to an end by itself.
- */
-async function forget(spent: Pdfium): Promise<PdfError> {
-  open.clear();
-  const why = spent.abandon();
-  pdfium = null;
-  // Whoever called it has let go of it then.
-  await nextTurn();
-  collectGarbage();
-  return why;
-}
-
-/** Node has no other way to it than this flag, which new contexts heed. */
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  const collect: unknown = runInNewContext('gc');
-  if (typeof collect === 'function') collect();
 }
 
 async function ofPdf(job: PageJob): Promise<PageAnswer> {

@@ -74,6 +74,7 @@ const context = (changes: Partial<TaskContext> = {}): TaskContext => ({
     const bytes = files.get(id);
     return bytes === undefined ? null : sourceOf(bytes);
   },
+  length: () => {},
   openObject: async (url) => {
     if (url === 's3://scans/1.jpg') return sourceOf(picture);
     throw new RequestError(400, 'outside', { code: 'url_not_allowed' });

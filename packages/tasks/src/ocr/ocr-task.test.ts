@@ -87,7 +87,7 @@ describe('the OCR task', () => {
     });
     expect(answer.usage_info.doc_size_bytes).toBeGreaterThan(1_000);
     expect([...store.kept.keys()].sort()).toEqual(['page-0', 'page-1', 'page-2']);
-    expect(store.units()).toBe(3);
+    expect([store.units(), store.said()]).toEqual([3, 3]);
     expect(asked).toHaveLength(1);
     expect(asked[0]).toMatchObject({ sampling: { temperature: 0, topK: 1 }, maxTokens: 4_096, thinking: false });
   });

@@ -63,9 +63,11 @@ export function createOcrTask(options: OcrOptions = {}): OcrTask {
         const document = await context.untimed(() =>
           openDocument(file, { maxPages: options.maxPages ?? 5_000, signal: context.signal }),
         );
+        const selected = selectPages(request.pages, document.pages);
+        context.length(selected.length);
         const pages = await readDocument(
           document,
-          selectPages(request.pages, document.pages),
+          selected,
           {
             textLayer: request.textLayer,
             prompt: request.prompt ?? options.prompt ?? PROMPT,

@@ -88,6 +88,7 @@ describe('the transcription task', () => {
     expect(Math.max(...seconds)).toBeLessThanOrEqual(28);
     expect(first.answer.duration).toBeGreaterThan(590);
     expect(first.store.units()).toBeLessThanOrEqual(first.answer.duration);
+    expect(first.store.said()).toBeCloseTo(first.answer.duration, 0);
     expect(first.store.units()).toBeGreaterThan(first.answer.duration - 30);
     if (!('segments' in first.answer)) throw new Error('not verbose');
     expect(first.answer.silence.length).toBeGreaterThan(5);

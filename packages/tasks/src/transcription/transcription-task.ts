@@ -76,6 +76,7 @@ export function createTranscriptionTask(
           maxChunkSeconds,
           channels: request.labels === null ? 'mix' : 'split',
           maxSeconds,
+          onLength: (seconds) => context.length(seconds),
           signal: context.signal,
         });
         const { heard, info } = await hearRecording(chunks, context, {
@@ -84,6 +85,7 @@ export function createTranscriptionTask(
           maxTokens: request.maxTokens,
           logprobs: request.format === 'verbose_json',
         });
+        context.length(info.seconds);
         if (request.labels !== null && info.channels < 2)
           throw wrong('channel_labels', 'the recording has one channel; labels need two');
         return transcript(heard, info, { ...request, task });
