@@ -96,14 +96,15 @@ test('answers become files, and what has none is a failure with its reason', asy
       { custom_id: 'e.pdf', response: { status_code: 200, body: { what: 'is this' } }, error: null },
     ],
     [
-      failed('c.pdf', 'encrypted_document', 'It needs a password.'),
+      failed('c.pdf', 'encrypted_document', `${PARAM}: It needs a password.`),
       { custom_id: 'd.pdf', response: null, error: { code: 'batch_expired', message: 'x' } },
     ],
   );
   await collect(client, batch, job(), file);
   expect(await readFile(join(out, 'sub', 'b.md'), 'utf8')).toBe(`${separators}\n`);
-  expect(await readFile(join(out, 'a.md'), 'utf8')).toBe('<!-- page 1 -->\n\nfirst\n\n<!-- page 2 -->\n');
+  expect(await readFile(join(out, 'a.md'), 'utf8')).toBe('<!-- page 1 -->\n\nfirst\n\n<!-- page 2: no picture -->\n');
   const results = Object.entries(file.state.sources).map(([path, { result }]) => [path, result?.problems[0]?.code]);
+  expect(file.state.sources['c.pdf']?.result?.problems[0]?.message).toBe('It needs a password.');
   expect(results).toEqual([
     ['a.pdf', 'invalid_page'],
     ['sub/b.pdf', undefined],

@@ -164,7 +164,7 @@ describe('speechChunks', () => {
   });
 
   it('says before the first chunk how long it is, be it a guess', async () => {
-    for (const name of ['speech.m4a', 'call.mp3', 'video.mp4', 'speech.webm']) {
+    for (const name of ['speech.m4a', 'call.mp3', 'speech.webm', 'speech.wma']) {
       const said: number[] = [];
       const chunks = chunksOf(fixture(name), { onLength: (seconds) => said.push(seconds) });
       await chunks.next();
