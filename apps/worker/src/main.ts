@@ -1,15 +1,17 @@
 import { createServer } from 'node:http';
-import { parseArgs } from 'node:util';
 import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
 import { ConfigError, loadConfig } from '@batchmill/config';
 import { EngineError } from '@batchmill/engine';
 import { openQueues, QueueUnavailableError } from '@batchmill/queue';
 import { createLogger, METRICS_TYPE, metricsText, startTraces } from '@batchmill/telemetry';
-import { ROLES, startWorker, type Worker } from './worker.ts';
+import { readArguments } from './arguments.ts';
+import { startWorker, type Worker } from './worker.ts';
 
 /**
  * The worker process: `node apps/worker/src/main.ts --roles control,infer`. Needs BUCKET_URL and QUEUE_URL, since it shares
- * both with other processes. With `HEALTH_PORT` it answers /healthz, /readyz and /metrics. SIGTERM stops it without losing anything.
+ * both with other processes. `--lanes text` serves one lane only; `--exit-when-idle 120s` ends an infer worker that has had no work for
+ * so long, for machines that are paid by the minute. With `HEALTH_PORT` it answers /healthz, /readyz and /metrics. SIGTERM
+ * stops it without losing anything.
  */
 const log = createLogger('worker');
 
@@ -17,12 +19,7 @@ const log = createLogger('worker');
 const HAND_IN_MS = 10_000;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { roles: { type: 'string', default: 'control,infer' } } });
-  const roles = values.roles.split(',').map((name) => {
-    const role = ROLES.find((r) => r === name.trim());
-    if (role === undefined) throw new ConfigError(`--roles: '${name}' is none of ${ROLES.join(', ')}`);
-    return role;
-  });
+  const { roles, lanes, exitWhenIdleMs } = readArguments(process.argv.slice(2));
   const config = loadConfig();
   if (config.bucketUrl === null || config.queueUrl === null)
     throw new ConfigError('Set BUCKET_URL and QUEUE_URL. To run everything in one process instead: npm start');
@@ -44,10 +41,10 @@ async function main(): Promise<void> {
   );
 
   let stopping = false;
-  const stop = async (signal: string) => {
+  const stop = async (why: string) => {
     if (stopping) return;
     stopping = true;
-    log.info({ signal }, 'stopping');
+    log.info({ why }, 'stopping');
     const late = () => {
       log.error('not everything could be handed in before the time was over; what was not is done again');
       process.exit(1);
@@ -67,6 +64,7 @@ async function main(): Promise<void> {
   let said = '';
   worker = await startWorker({
     roles,
+    lanes,
     config,
     bucket,
     queues,
@@ -77,6 +75,18 @@ async function main(): Promise<void> {
     },
   });
   log.info({ roles }, 'worker is up');
+  if (exitWhenIdleMs !== null) stopWhenIdle(worker, exitWhenIdleMs, stop);
+}
+
+/** A shard is taken or it is not, so a second between looks is soon enough. */
+const IDLE_LOOK_MS = 1_000;
+
+function stopWhenIdle(worker: Worker, afterMs: number, stop: (why: string) => Promise<void>): void {
+  const look = setInterval(() => {
+    if ((worker.infer?.idleMs() ?? 0) < afterMs) return;
+    clearInterval(look);
+    void stop(`idle for ${Math.round(afterMs / 1000)} s`);
+  }, IDLE_LOOK_MS);
 }
 
 function serveHealth(state: () => object, ready: () => Promise<void>): { close(): void } | null {

@@ -2,7 +2,7 @@ import { type Bucket, BucketUrlError, ObjectMissingError, openS3Input, sizeOfS3I
 import type { Config } from '@batchmill/config';
 import { RequestError } from '@batchmill/contract';
 import { type Engine, startEngine } from '@batchmill/engine';
-import type { Queues } from '@batchmill/queue';
+import type { Lane, Queues } from '@batchmill/queue';
 import { AuditLog, Quarantine } from '@batchmill/safety';
 import { createTasks, type Source } from '@batchmill/tasks';
 import type { Logger } from '@batchmill/telemetry';
@@ -10,12 +10,16 @@ import { startControl } from './control/control.ts';
 import { type InferWorker, startInfer } from './infer/infer.ts';
 import { modelFiles } from './model-files.ts';
 import { openSafety } from './safety.ts';
+import { StartTimes } from './start-times.ts';
+import { warmUp } from './warm-up.ts';
 
 export const ROLES = ['control', 'infer'] as const;
 export type Role = (typeof ROLES)[number];
 
 export interface WorkerOptions {
   roles: readonly Role[];
+  /** The lanes the infer role serves. Default: all. */
+  lanes?: readonly Lane[];
   config: Config;
   bucket: Bucket;
   queues: Queues;
@@ -65,13 +69,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
 async function infers(options: WorkerOptions): Promise<InferWorker> {
   const { config, bucket, queues, log, onProgress } = options;
-  const start = options.startEngine ?? (await configuredEngine(options));
+  const took = new StartTimes();
+  const start = options.startEngine ?? (await configuredEngine(options, took));
   const { quarantineRecipient, auditKey } = config.safety;
   const safety = await openSafety(config, log, onProgress);
   const infer = await startInfer({
     bucket,
     queues,
+    ...(options.lanes === undefined ? {} : { lanes: options.lanes }),
     startEngine: start,
+    onFirstItem: () => log.info(took.withFirstItem(), 'the first item is answered'),
     tasks: createTasks({
       imageTokens: config.engine.imageTokens,
       ocr: {
@@ -119,11 +126,12 @@ async function infers(options: WorkerOptions): Promise<InferWorker> {
   };
 }
 
-async function configuredEngine(options: WorkerOptions): Promise<() => Promise<Engine>> {
+async function configuredEngine(options: WorkerOptions, took: StartTimes): Promise<() => Promise<Engine>> {
   const { config, log, onProgress } = options;
   const files = await modelFiles(config, onProgress);
-  return () =>
-    startEngine({
+  took.end('model_files');
+  return async () => {
+    const engine = await startEngine({
       kind: config.engine.kind,
       modelPath: files.model,
       mmprojPath: files.mmproj,
@@ -136,6 +144,11 @@ async function configuredEngine(options: WorkerOptions): Promise<() => Promise<E
       onProgress: (message, done, total) => onProgress?.(message, done, total),
       onWarning: options.onWarning ?? ((warning) => log.warn(warning)),
     });
+    took.end('load');
+    await warmUp(engine);
+    took.end('warm_up');
+    return engine;
+  };
 }
 
 /** Opens an `s3://` object if a prefix of the tenant's allow-list, or of everybody's (`*`), covers it. */

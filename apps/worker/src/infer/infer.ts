@@ -1,10 +1,11 @@
 import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
 import type { Engine } from '@batchmill/engine';
 import { getFile, readFile } from '@batchmill/files';
-import { LANES, type Queues } from '@batchmill/queue';
+import { LANES, type Lane, type Queues } from '@batchmill/queue';
 import type { Policy } from '@batchmill/safety';
 import type { Source, Task } from '@batchmill/tasks';
 import { annotate, type Logger, metrics, readAtScrape } from '@batchmill/telemetry';
+import { Activity } from './activity.ts';
 import { EngineHost } from './engine-host.ts';
 import { Holds } from './holds.ts';
 import { type BatchSafety, Judges } from './judges.ts';
@@ -17,8 +18,12 @@ import { Turns } from './turns.ts';
 export interface InferOptions {
   bucket: Bucket;
   queues: Queues;
+  /** The lanes it takes shards of. Default: all. */
+  lanes?: readonly Lane[];
   /** Starts the engine process; called again when it dies. */
   startEngine: () => Promise<Engine>;
+  /** Called when the first item of this worker has its result. */
+  onFirstItem?: () => void;
   tasks: ReadonlyMap<string, Task>;
   /** The filters of a policy. */
   safetyOf: (policy: Policy) => Pick<BatchSafety, 'filters' | 'selfJudge'>;
@@ -39,6 +44,8 @@ export interface InferWorker {
   readonly engine: EngineHost;
   /** Calls at the engine (at most `WAITING` more than its slots) and calls waiting for a place there. */
   load(): { busy: number; waiting: number; slots: number };
+  /** For how long it has had no shard. Milliseconds, 0 while it has one; counted from when it was ready. */
+  idleMs(): number;
   /**
    * Takes no further items, lets the running ones finish for `stopGraceMs`, writes what is finished, ends the engine.
    * What is left goes back to the queue by itself.
@@ -47,7 +54,7 @@ export interface InferWorker {
 }
 
 /**
- * The infer role: takes shards of both lanes and runs their items through one engine. The engine is up before the first
+ * The infer role: takes shards of its lanes and runs their items through one engine. The engine is up before the first
  * shard is taken, so a worker that cannot serve takes no work.
  */
 export async function startInfer(options: InferOptions): Promise<InferWorker> {
@@ -74,6 +81,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
     itemTimeoutMs: options.itemTimeoutMs,
     partIntervalMs: options.partIntervalMs,
     models: [model],
+    onItem: once(options.onFirstItem),
     log,
     reads: (tenant: string) => ({
       openFile: (id: string) => openFile(bucket, tenant, id),
@@ -92,12 +100,14 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
   };
 
   const holds = new Holds({ admit: admit.signal, run: run.signal }, options.stopGraceMs);
-  const consumers = LANES.map((lane) => {
+  const activity = new Activity();
+  const consumers = (options.lanes ?? LANES).map((lane) => {
     const failed = new Set<string>();
     const key = (job: { batchId: string; shard: number }) => `${job.batchId}.${job.shard}`;
     return queues.consumeShards(
       lane,
       async (job, lost) => {
+        const rest = activity.begin();
         try {
           annotate({ 'batchmill.batch': job.batchId, 'batchmill.shard': job.shard, 'batchmill.lane': lane });
           await holds.run(key(job), lost, (stop) => runShard(deps, job, stop));
@@ -106,6 +116,8 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
           metrics.retries.inc({ what: 'shard' });
           log.error({ err: error, batch: job.batchId, shard: job.shard }, 'a shard failed; it will be queued again');
           throw error;
+        } finally {
+          rest();
         }
       },
       {
@@ -128,11 +140,15 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
     metrics.kvTokens.set(tokens);
     metrics.kvCapacity.set(capacity);
   });
-  log.info({ engine: engine.capabilities.engine, model, slots: size }, 'ready for items');
+  log.info(
+    { engine: engine.capabilities.engine, model, slots: size, lanes: options.lanes ?? LANES },
+    'ready for items',
+  );
 
   return {
     engine,
     load: () => ({ busy: slots.busy, waiting: slots.waiting, slots: size }),
+    idleMs: () => activity.idleMs(),
     close: async () => {
       admit.abort(new Error('the worker is stopping'));
       const grace = setTimeout(() => run.abort(new Error('the worker is stopping')), options.stopGraceMs);
@@ -143,6 +159,15 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
       unread();
       await engine.close();
     },
+  };
+}
+
+/** Calls `work` the first time it is called. */
+function once(work: (() => void) | undefined): () => void {
+  let wanted = work;
+  return () => {
+    wanted?.();
+    wanted = undefined;
   };
 }
 

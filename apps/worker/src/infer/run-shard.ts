@@ -22,6 +22,8 @@ export interface ShardDeps extends ItemDeps {
   /** What items may read, by tenant. */
   reads(tenant: string): Pick<ItemScope, 'openFile' | 'openObject'>;
   models: readonly string[];
+  /** Called for each item that has its result. */
+  onItem?: () => void;
 }
 
 /** When this worker stops: first no further items, later the running ones too. */
@@ -86,6 +88,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
       const attributes = { 'batchmill.item': item.position, 'batchmill.task': item.url };
       const record = await (traced++ < TRACED_ITEMS ? span('item', attributes, run) : untraced(run));
       parts.add(record, own.end());
+      deps.onItem?.();
       return true;
     } catch (error) {
       if (error instanceof ItemInterrupted) return false;
