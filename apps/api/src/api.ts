@@ -45,6 +45,7 @@ import { addPartRoute } from './uploads/add-part.ts';
 import { cancelUploadRoute } from './uploads/cancel.ts';
 import { completeUploadRoute } from './uploads/complete.ts';
 import { createUploadRoute } from './uploads/create.ts';
+import { createPartUrlsRoute } from './uploads/part-urls.ts';
 import { createWebhookEndpointRoute } from './webhook-endpoints/create.ts';
 import { deleteWebhookEndpointRoute } from './webhook-endpoints/delete.ts';
 import { listWebhookDeliveriesRoute } from './webhook-endpoints/deliveries.ts';
@@ -56,7 +57,12 @@ import { testWebhookEndpointRoute } from './webhook-endpoints/try.ts';
 import { updateWebhookEndpointRoute } from './webhook-endpoints/update.ts';
 
 /** 512 MB a file and 1 MB a JSON body; uploads as OpenAI has them. */
-export const LIMITS: Limits = { fileBytes: 512 * 2 ** 20, jsonBytes: 2 ** 20, upload: UPLOAD_LIMITS };
+export const LIMITS: Limits = {
+  fileBytes: 512 * 2 ** 20,
+  jsonBytes: 2 ** 20,
+  upload: UPLOAD_LIMITS,
+  proxiedBytes: Number.POSITIVE_INFINITY,
+};
 
 export interface ApiOptions {
   /** The bucket, and the way a batch is brought to the control worker's attention. */
@@ -78,7 +84,7 @@ export interface ApiOptions {
   receiver?: Receiver;
 }
 
-/** The HTTP API as a Hono app. It must be served by `@hono/node-server`: forms are read from the socket. */
+/** The HTTP API as a Hono app: served by `@hono/node-server`, which reads forms from the socket, or by `hono/aws-lambda`. */
 export function createApi(options: ApiOptions): Api {
   const { bucket } = options.batch;
   const logger = options.logger ?? createLogger('api');
@@ -121,6 +127,7 @@ const ROUTES = [
   fileContentRoute,
   createUploadRoute,
   addPartRoute,
+  createPartUrlsRoute,
   completeUploadRoute,
   cancelUploadRoute,
   createBatchRoute,

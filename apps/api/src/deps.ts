@@ -19,6 +19,8 @@ export interface Limits {
   jsonBytes: number;
   /** `POST /v1/uploads` and its parts. */
   upload: UploadLimits;
+  /** Files over this size are downloaded from the bucket, to which the answer redirects. Infinity: all through the API. */
+  proxiedBytes: number;
 }
 
 /** What the routes work with. */
@@ -48,7 +50,8 @@ export interface WebhookDeps extends EmitDeps {
 }
 
 export interface Env {
-  Bindings: HttpBindings;
+  /** Of `@hono/node-server`; on Lambda there is no socket. */
+  Bindings: Partial<HttpBindings>;
   Variables: {
     /** `req_…`, ours: on the response, in the log, and in the message of an unexpected error. */
     requestId: string;

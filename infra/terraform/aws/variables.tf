@@ -97,11 +97,11 @@ variable "spot" {
 variable "karpenter_version" {
   description = "Version of Karpenter's chart."
   type        = string
-  default     = "1.8.1"
+  default     = "1.11.0"
 }
 
 variable "keda_version" {
   description = "Version of KEDA's chart."
   type        = string
-  default     = "2.18.1"
+  default     = "2.18.3"
 }

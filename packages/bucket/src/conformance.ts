@@ -265,6 +265,7 @@ export function bucketConformance(name: string, open: () => Promise<Bucket>, opt
           bucket.concat(key, []),
           bucket.concat('fine', [key]),
           bucket.presign(key, { seconds: 60 }),
+          bucket.presignWrite(key, { seconds: 60, bytes: 1 }),
         ];
         for (const attempt of attempts) await expect(attempt, JSON.stringify(key)).rejects.toThrow(BucketKeyError);
       }

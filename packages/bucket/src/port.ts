@@ -55,6 +55,12 @@ export interface Bucket {
   /** A URL at which the object can be downloaded directly for `seconds`, or `null` where the store has none (`file://`). */
   presign(key: string, options: { seconds: number; filename?: string }): Promise<string | null>;
 
+  /**
+   * A URL to which an object of exactly `bytes` bytes can be PUT directly for `seconds`, with `content-length` as only header, or
+   * `null` where the store has none (`file://`). It replaces an object that is there.
+   */
+  presignWrite(key: string, options: { seconds: number; bytes: number }): Promise<string | null>;
+
   /** Throws with a message that says what is wrong if the store cannot be written and read now. */
   check(): Promise<void>;
 

@@ -85,3 +85,32 @@ export const UploadPart = z
   })
   .meta({ id: 'UploadPart' });
 export type UploadPart = z.infer<typeof UploadPart>;
+
+export const UploadPartUrlsCreate = z
+  .strictObject({
+    bytes: z
+      .array(z.number().int().min(1))
+      .min(1)
+      .max(1_000)
+      .describe('Size of each part in bytes, in the order the URLs will have'),
+  })
+  .meta({ id: 'UploadPartUrlsCreate' });
+export type UploadPartUrlsCreate = z.infer<typeof UploadPartUrlsCreate>;
+
+export const UploadPartUrl = z
+  .object({
+    id: z.string().describe('The part, for `part_ids` when the upload is completed'),
+    object: z.literal('upload.part_url'),
+    upload_id: z.string(),
+    bytes: z.number().int(),
+    method: z.literal('PUT'),
+    url: z.string(),
+    expires_at: z.number().int(),
+  })
+  .meta({ id: 'UploadPartUrl' });
+export type UploadPartUrl = z.infer<typeof UploadPartUrl>;
+
+export const UploadPartUrls = z
+  .object({ object: z.literal('list'), data: z.array(UploadPartUrl) })
+  .meta({ id: 'UploadPartUrls' });
+export type UploadPartUrls = z.infer<typeof UploadPartUrls>;

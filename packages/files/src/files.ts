@@ -50,6 +50,11 @@ export function readContent(
   return bucket.read(layout.file.content(tenant, file.id), range);
 }
 
+/** Where a file can be downloaded directly for so many seconds; `null` where the bucket has no such addresses. */
+export function contentUrl(bucket: Bucket, tenant: string, file: FileObject, seconds: number): Promise<string | null> {
+  return bucket.presign(layout.file.content(tenant, file.id), { seconds, filename: file.filename });
+}
+
 export interface FileQuery {
   /** The id after which the page begins; the file itself may be gone. */
   after?: string;

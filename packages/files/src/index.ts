@@ -1,5 +1,15 @@
-export { createFile, deleteFile, type FileQuery, getFile, listFiles, readContent, readFile } from './files.ts';
+export {
+  contentUrl,
+  createFile,
+  deleteFile,
+  type FileQuery,
+  getFile,
+  listFiles,
+  readContent,
+  readFile,
+} from './files.ts';
 export { inOrder } from './ordered.ts';
+export { partUrls } from './part-urls.ts';
 export { type SignedFile, UrlSigner } from './signed-url.ts';
 export { type FileDetails, type StagedFile, type StageOptions, stageFile, tooLarge } from './stage.ts';
 export { type Swept, sweepFiles } from './sweep.ts';

@@ -1,5 +1,5 @@
 import { RequestError } from '@batchmill/contract';
-import { getFile, readContent } from '@batchmill/files';
+import { contentUrl, getFile, readContent } from '@batchmill/files';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { attachment } from '../http/disposition.ts';
@@ -30,18 +30,27 @@ const route = createRoute({
   responses: {
     200: bytes('The content'),
     206: bytes('The range asked for'),
+    302: { description: 'Where it can be downloaded: large files, where the API runs on Lambda' },
     ...ANY_ERROR,
     404: ERROR[404],
     416: ERROR[416],
   },
 });
 
-export function fileContentRoute(api: Api, { bucket, logger }: Deps): void {
+/** Time to begin a download at the bucket. */
+const REDIRECT_SECONDS = 900;
+
+export function fileContentRoute(api: Api, { bucket, logger, limits }: Deps): void {
   api.openapi(route, async (c) => {
     const tenant = c.get('tenant');
     const id = c.req.valid('param').file_id;
     const file = await getFile(bucket, tenant, id);
     if (file === null) throw noFile(id);
+    if (file.bytes > limits.proxiedBytes && c.req.method !== 'HEAD') {
+      const url = await contentUrl(bucket, tenant, file, REDIRECT_SECONDS);
+      // The signature is a secret of this client's for as long as it lasts.
+      if (url !== null) return c.body(null, 302, { location: url, 'cache-control': 'no-store' });
+    }
     // A file's content never changes, so its id is a strong validator.
     const etag = `"${file.id}"`;
     const { range: asked, 'if-range': condition } = c.req.valid('header');

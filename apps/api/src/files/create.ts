@@ -2,7 +2,7 @@ import { FileObject } from '@batchmill/contract';
 import { stageFile } from '@batchmill/files';
 import { createRoute } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
-import { readForm } from '../http/multipart.ts';
+import { formOf, readForm } from '../http/multipart.ts';
 import { ANY_ERROR, ERROR, json } from '../openapi.ts';
 import { checkField, type FileFields, missingFile, parseFields, parseFilename } from './form.ts';
 
@@ -43,7 +43,7 @@ export function createFileRoute(api: Api, { bucket, limits }: Deps): void {
     const {
       files: [file],
       fields,
-    } = await readForm(c.env.incoming, {
+    } = await readForm(formOf(c), {
       file: 'file',
       maxBytes: limits.fileBytes,
       field: checkField,

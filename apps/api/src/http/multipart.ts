@@ -1,7 +1,9 @@
-import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
 import { RequestError } from '@batchmill/contract';
 import { tooLarge } from '@batchmill/files';
 import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
+import type { Context } from 'hono';
+import type { Env } from '../deps.ts';
 
 /** Room for the fields, part headers and boundaries around a file. */
 const AROUND = 2 ** 20;
@@ -30,16 +32,30 @@ export interface Form<T> {
   fields: Map<string, string>;
 }
 
+/** What a form is read from. */
+export interface FormSource {
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+  body: Readable;
+}
+
+/** The form of a request: from its socket, or where there is none (Lambda) from the body that came with it. */
+export function formOf(c: Context<Env>): FormSource {
+  if (c.env?.incoming !== undefined) return { headers: c.env.incoming.headers, body: c.env.incoming };
+  const { body } = c.req.raw;
+  return { headers: c.req.header(), body: body === null ? Readable.from([]) : Readable.fromWeb(body) };
+}
+
 /**
- * Reads a multipart form (RFC 7578) from the socket in flat memory: a file flows on to `receive` while it is read, in
+ * Reads a multipart form (RFC 7578) as it comes, in flat memory: a file flows on to `receive` while it is read, in
  * whichever order the fields come. When this throws, `receive` has ended and nothing of it is left.
  *
  * @throws RequestError 400 for what is not such a form, 413 for files over `maxBytes`, 415 for another content type
  */
-export async function readForm<T>(incoming: IncomingMessage, options: FormOptions<T>): Promise<Form<T>> {
-  const declared = Number(incoming.headers['content-length'] ?? 0);
+export async function readForm<T>(source: FormSource, options: FormOptions<T>): Promise<Form<T>> {
+  const { body: incoming } = source;
+  const declared = Number(source.headers['content-length'] ?? 0);
   if (declared > options.maxBytes + AROUND) throw tooLarge(options.maxBytes);
-  const parser = openParser(incoming, options);
+  const parser = openParser(source, options);
   const fields = new Map<string, string>();
   const parsed = Promise.withResolvers<void>();
   let stream: BusboyFileStream | undefined;
@@ -114,8 +130,8 @@ export async function readForm<T>(incoming: IncomingMessage, options: FormOption
   }
 }
 
-function openParser<T>(incoming: IncomingMessage, options: FormOptions<T>): BusboyInstance {
-  const type = incoming.headers['content-type'] ?? '';
+function openParser<T>(source: FormSource, options: FormOptions<T>): BusboyInstance {
+  const type = String(source.headers['content-type'] ?? '');
   if (!/^multipart\/form-data\b/i.test(type)) {
     throw new RequestError(415, "The body must be a form: send 'Content-Type: multipart/form-data'.", {
       code: 'unsupported_media_type',
@@ -123,7 +139,7 @@ function openParser<T>(incoming: IncomingMessage, options: FormOptions<T>): Busb
   }
   try {
     return Busboy({
-      headers: { ...incoming.headers, 'content-type': type },
+      headers: { ...source.headers, 'content-type': type },
       // A file sent without a name is one nevertheless; a named one in another field must not fill the memory.
       isPartAFile: (name, _type, filename) => name === options.file || filename !== undefined,
       limits: {

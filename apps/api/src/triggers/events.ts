@@ -6,7 +6,7 @@ import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { Api, Deps, Env } from '../deps.ts';
 import { parseFilename } from '../files/form.ts';
-import { readForm } from '../http/multipart.ts';
+import { formOf, readForm } from '../http/multipart.ts';
 import { ANY_ERROR, ERROR, json } from '../openapi.ts';
 
 /** Largest body of an event; a form's file may be as large as any other. */
@@ -79,7 +79,7 @@ export function postEventsRoute(api: Api, { bucket, limits, receiver }: Deps): v
     // Files are only taken from who has the secret.
     const raw: RawEvent = { headers, body: new Uint8Array(), receivedAt: Date.now() };
     requireBearer(raw, trigger.secrets, ['x-api-key']);
-    const form = await readForm<StagedFile & { type: string }>(c.env.incoming, {
+    const form = await readForm<StagedFile & { type: string }>(formOf(c), {
       file: null,
       most: MOST_FILES,
       maxBytes: limits.fileBytes,

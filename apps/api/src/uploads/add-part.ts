@@ -3,7 +3,7 @@ import { addPart } from '@batchmill/files';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { missingFile } from '../files/form.ts';
-import { readForm } from '../http/multipart.ts';
+import { formOf, readForm } from '../http/multipart.ts';
 import { ANY_ERROR, ERROR, json } from '../openapi.ts';
 import { noUpload } from './errors.ts';
 
@@ -44,7 +44,7 @@ export function addPartRoute(api: Api, { bucket, limits }: Deps): void {
     const id = c.req.valid('param').upload_id;
     const {
       files: [file],
-    } = await readForm(c.env.incoming, {
+    } = await readForm(formOf(c), {
       file: 'data',
       maxBytes: limits.upload.maxPartBytes,
       receive: async (source) => {

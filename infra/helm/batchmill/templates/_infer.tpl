@@ -39,6 +39,9 @@ spec:
   affinity: {{- toYaml . | nindent 4 }}
   {{- end }}
   terminationGracePeriodSeconds: {{ $pool.terminationGracePeriodSeconds }}
+  {{- if eq $pool.kind "job" }}
+  restartPolicy: Never
+  {{- end }}
   containers:
     - name: infer
       image: {{ include "batchmill.image" (dict "root" $root "name" (gt (int $pool.gpus) 0 | ternary "workerCuda" "worker")) }}

@@ -17,6 +17,13 @@ capabilities: { drop: [ALL] }
 {{- define "batchmill.environment" -}}
 {{- $root := .root -}}
 {{- $v := $root.Values -}}
+{{- $secrets := compact (concat (list $v.bucket.existingSecret $v.model.hfTokenSecret) $v.settingsSecrets) }}
+{{- with $secrets }}
+envFrom:
+  {{- range . }}
+  - secretRef: { name: {{ . }} }
+  {{- end }}
+{{- end }}
 env:
   - name: QUEUE_URL
     valueFrom:
@@ -34,15 +41,8 @@ env:
   {{- range $name, $value := merge (dict) (.settings | default dict) $v.settings }}
   - name: {{ $name }}
     {{- /* Large whole numbers come as floats from YAML, and would be written as 2e+06. */}}
-    value: {{ (kindIs "float64" $value | ternary (printf "%v" ($value | int64)) $value) | toString | quote }}
+    value: {{ (and (kindIs "float64" $value) (eq (floor $value) $value) | ternary (printf "%d" (int64 $value)) $value) | toString | quote }}
   {{- end }}
-{{- $secrets := compact (concat (list $v.bucket.existingSecret $v.model.hfTokenSecret) $v.settingsSecrets) }}
-{{- with $secrets }}
-envFrom:
-  {{- range . }}
-  - secretRef: { name: {{ . }} }
-  {{- end }}
-{{- end }}
 {{- end -}}
 
 {{/* (dict "root" $ "at" api, control or a pool): where pods may run */}}

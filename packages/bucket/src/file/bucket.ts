@@ -122,6 +122,11 @@ export class FileBucket implements Bucket {
     return null;
   }
 
+  async presignWrite(key: string): Promise<null> {
+    checkKey(key);
+    return null;
+  }
+
   async check(): Promise<void> {
     await this.#explained(undefined, () => this.#disk.probe());
   }

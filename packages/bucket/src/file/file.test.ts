@@ -47,6 +47,7 @@ describe('file', () => {
   test('has no URLs for downloads', async () => {
     const { bucket } = await newBucket();
     expect(await bucket.presign('a', { seconds: 60 })).toBeNull();
+    expect(await bucket.presignWrite('a', { seconds: 60, bytes: 1 })).toBeNull();
   });
 
   test('lets one of several processes create', async () => {

@@ -179,12 +179,19 @@ export class S3Bucket implements Bucket {
 
   async presign(key: string, options: { seconds: number; filename?: string }): Promise<string> {
     const at = this.#at(key);
-    if (!(options.seconds >= 1 && options.seconds <= MAX_PRESIGN_SECONDS)) {
-      throw new RangeError(`A signed URL lasts 1 to ${MAX_PRESIGN_SECONDS} seconds, not ${options.seconds}.`);
-    }
+    checkSeconds(options.seconds);
     const disposition = options.filename === undefined ? undefined : attachment(options.filename);
     const command = new GetObjectCommand({ ...at, ResponseContentDisposition: disposition });
     return this.#explained(() => getSignedUrl(this.#publicClient, command, { expiresIn: Math.floor(options.seconds) }));
+  }
+
+  async presignWrite(key: string, options: { seconds: number; bytes: number }): Promise<string> {
+    const at = this.#at(key);
+    checkSeconds(options.seconds);
+    const command = new PutObjectCommand({ ...at, ContentLength: options.bytes });
+    // Signed as a header, the length cannot be another one: the URL is worth this many bytes and no more.
+    const signed = { expiresIn: Math.floor(options.seconds), signableHeaders: new Set(['content-length', 'host']) };
+    return this.#explained(() => getSignedUrl(this.#publicClient, command, signed));
   }
 
   async check(): Promise<void> {
@@ -258,6 +265,11 @@ function whole(body: Uint8Array | string): { Body: Uint8Array; ContentLength: nu
 async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 /** No such object. A bucket that is not there also answers 404: an absence is a fact, so the two must not be mixed up. */
+function checkSeconds(seconds: number): void {
+  if (seconds >= 1 && seconds <= MAX_PRESIGN_SECONDS) return;
+  throw new RangeError(`A signed URL lasts 1 to ${MAX_PRESIGN_SECONDS} seconds, not ${seconds}.`);
+}
+
 function isMissing(error: unknown): boolean {
   return statusOf(error) === 404 && codeOf(error) !== 'NoSuchBucket';
 }

@@ -44,6 +44,19 @@ describe('s3', () => {
     );
   });
 
+  test('signs URLs that take exactly so many bytes', async () => {
+    const bucket = await openBucket(server.urlOf('signed'));
+    const url = (await bucket.presignWrite('dir/put+me', { seconds: 60, bytes: 7 })) ?? '';
+    for (const body of ['longer than 7', 'short']) {
+      expect((await fetch(url, { method: 'PUT', body })).status).toBe(403);
+    }
+    expect(await bucket.head('dir/put+me')).toBeNull();
+    expect((await fetch(url, { method: 'PUT', body: 'content' })).status).toBe(200);
+    expect(Buffer.from((await bucket.get('dir/put+me')) ?? []).toString()).toBe('content');
+    expect((await fetch(url.replace('put%2Bme', 'other'), { method: 'PUT', body: 'content' })).status).toBe(403);
+    await expect(bucket.presignWrite('x', { seconds: 8 * 86_400, bytes: 1 })).rejects.toThrow(RangeError);
+  });
+
   test('keeps prefixes apart', async () => {
     const [one, two] = [await openBucket(server.urlOf('p')), await openBucket(server.urlOf('p/q'))];
     await one.put('x', '1');
