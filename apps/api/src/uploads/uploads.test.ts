@@ -57,6 +57,24 @@ describe('with the openai SDK', () => {
   });
 });
 
+test('a bucket in a folder takes nothing directly, and says where parts go', async () => {
+  const upload = await create(9);
+  const ask = async (id: string, body: unknown) => {
+    const response = await fetch(`${server.url}/v1/uploads/${id}/part_urls`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return [response.status, ((await response.json()) as { error: { code: string; message: string } }).error] as const;
+  };
+  const [status, error] = await ask(upload.id, { bytes: [4, 5] });
+  expect([status, error.code]).toEqual([400, 'no_direct_uploads']);
+  expect(error.message).toContain(`/v1/uploads/${upload.id}/parts`);
+  expect((await ask(upload.id, { bytes: [4, 6] }))[1].message).toContain('10 bytes in all');
+  expect((await ask(upload.id, { bytes: [] }))[0]).toBe(400);
+  expect((await ask(`upload_${'0'.repeat(32)}`, { bytes: [1] }))[0]).toBe(404);
+});
+
 describe('refused by name', () => {
   test.each<[unknown, string]>([
     [{}, 'bytes'],
