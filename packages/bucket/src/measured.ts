@@ -26,6 +26,7 @@ export function measured(bucket: Bucket): Bucket {
     delete: (key) => measure('delete', key, () => bucket.delete(key)),
     concat: (key, sources) => measure('concat', key, () => bucket.concat(key, sources)),
     presign: (key, options) => bucket.presign(key, options),
+    presignWrite: (key, options) => bucket.presignWrite(key, options),
     check: () => measure('check', '', () => bucket.check()),
     close: () => bucket.close(),
   };
