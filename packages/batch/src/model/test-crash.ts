@@ -32,6 +32,7 @@ export function crashing(bucket: Bucket, { calls, applied }: CrashPoint): Bucket
     delete: (...a) => call(() => bucket.delete(...a)),
     concat: (...a) => call(() => bucket.concat(...a)),
     presign: (...a) => look(() => bucket.presign(...a)),
+    presignWrite: (...a) => look(() => bucket.presignWrite(...a)),
     check: () => look(() => bucket.check()),
     list: async function* (...a) {
       await look(async () => {});
