@@ -35,7 +35,8 @@ export interface ChaosFigures extends Findings {
 const OPEN_AT_A_TIME = 3;
 /** Faults whose share of the work may be queued before they come. */
 const AHEAD = 6;
-/** A batch that takes longer without a fault is stuck. */
+const TERMINAL = ['completed', 'failed', 'expired', 'cancelled'];
+/** If nothing changes for longer, something is stuck. */
 const STUCK_MS = 120_000;
 
 /**
@@ -77,32 +78,41 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
   });
 
   let next = 0;
-  for (let quietSince = Date.now(), seen = ''; ended.size < batches.size || next < options.items; await sleep(200)) {
+  let listed = false;
+  const open = () => [...batches.keys()].filter((id) => !ended.has(id));
+  for (let quietSince = Date.now(), seen = ''; ; await sleep(200)) {
     if (failure !== undefined) throw failure;
     // Not all at once: there must be work for the last fault too.
     const wanted = faults.length === 0 ? options.items : ((inflicted + AHEAD) / faults.length) * options.items;
-    if (next < options.items && next < wanted && batches.size - ended.size < OPEN_AT_A_TIME) {
+    if (next < options.items && next < wanted && open().length < OPEN_AT_A_TIME) {
       const items = Math.min(options.batchItems, options.items - next);
-      const first = next;
-      // Whoever does not hear an answer asks again, and may then have asked for two.
-      const created = await attempt(() => submit(client, first, items, poison));
-      if (created === null) continue;
+      const [first, size] = [next, items];
+      const id = await attempt(() => submit(client, first, size, poison));
+      if (id === null) continue;
       next += items;
-      log(`${stamp(started)} batch of ${items}: ${created}`);
+      batches.set(id, { first, items });
+      log(`${stamp(started)} batch of ${items}: ${id}`);
     }
-    const listed = await attempt(() => allBatches(client));
-    if (listed === null) continue;
-    for (const batch of listed) {
-      const { first, items } = batch.metadata ?? {};
-      batches.set(batch.id, { first: Number(first), items: Number(items) });
-      if (['completed', 'failed', 'expired', 'cancelled'].includes(batch.status)) ended.set(batch.id, batch);
+    const states: unknown[] = [];
+    let finished = 0;
+    for (const id of open()) {
+      const batch = await attempt(() => client.batches.retrieve(id));
+      if (batch === null) continue;
+      const { completed = 0, failed = 0 } = batch.request_counts ?? {};
+      finished += completed + failed;
+      states.push([id, batch.status, completed, failed]);
+      if (TERMINAL.includes(batch.status)) ended.set(id, batch);
     }
-    done = listed.reduce((sum, { request_counts: c }) => sum + (c?.completed ?? 0) + (c?.failed ?? 0), 0);
-    const state = `${inflicted} ${done} ${ended.size}`;
+    for (const { request_counts: c } of ended.values()) finished += (c?.completed ?? 0) + (c?.failed ?? 0);
+    done = Math.max(done, finished);
+    const state = JSON.stringify([inflicted, ended.size, states]);
     if (state !== seen) quietSince = Date.now();
     seen = state;
-    if (Date.now() - quietSince > STUCK_MS)
-      throw new Error(`nothing moves: ${JSON.stringify(listed.filter(({ id }) => !ended.has(id)).map(brief))}`);
+    if (Date.now() - quietSince > STUCK_MS) throw new Error(`nothing moves: ${state}`);
+    if (next < options.items || open().length > 0) continue;
+    // Whoever does not hear the answer asks again, and may then have asked for two.
+    if (!listed) listed = (await attempt(() => listAll(client, batches))) !== null;
+    if (listed && open().length === 0) break;
   }
   await breaking;
   if (failure !== undefined) throw failure;
@@ -136,7 +146,6 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
 }
 
 const stamp = (started: number) => `${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s`;
-const brief = ({ id, status, request_counts: c }: OpenAI.Batches.Batch) => [id, status, c?.completed, c?.total];
 
 async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
   try {
@@ -148,10 +157,9 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
   }
 }
 
-async function allBatches(client: OpenAI): Promise<OpenAI.Batches.Batch[]> {
-  const found: OpenAI.Batches.Batch[] = [];
-  for await (const batch of client.batches.list({ limit: 100 })) found.push(batch);
-  return found;
+async function listAll(client: OpenAI, batches: Map<string, { first: number; items: number }>): Promise<void> {
+  for await (const { id, metadata } of client.batches.list({ limit: 100 }))
+    batches.set(id, { first: Number(metadata?.first), items: Number(metadata?.items) });
 }
 
 const customId = (n: number) => `item-${n}`;

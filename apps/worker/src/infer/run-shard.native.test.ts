@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { type Bucket, layout, openBucket } from '@batchmill/bucket';
+import { type Bucket, BucketUnavailableError, layout, openBucket } from '@batchmill/bucket';
 import type { OutputLine } from '@batchmill/contract';
 import {
   type Engine,
@@ -209,6 +209,34 @@ test('a shard that is stopped hands in what is finished; the next run does the r
   const before = (await parts()).length;
   await run();
   expect((await parts()).length).toBe(before);
+});
+
+test('when what is withheld cannot be taken down, the shard fails, and what was finished beside it is kept', async () => {
+  await writeShard(Array.from({ length: 40 }, (_, i) => ({ id: `item-${i}` })));
+  const broken: Filter = {
+    name: 'breaks',
+    version: '1',
+    categories: [],
+    exact: false,
+    inspect: async (segments, context) => {
+      if (context.customId === 'item-3') throw new Error('this one cannot be judged');
+      return segments.map(() => []);
+    },
+  };
+  const away = () => Promise.reject(new BucketUnavailableError('away'));
+  const log = new AuditLog(Object.create(bucket, { put: { value: away }, create: { value: away } }), {
+    gatherMs: 0,
+    pausesMs: [],
+  });
+  const failing = run({ judges: judges([broken]), audit: { log, quarantine: null, key: null } });
+  await expect(failing).rejects.toThrow('away');
+  const kept = await results();
+  expect(kept.size).toBeGreaterThan(0);
+  expect(kept.has('item-3')).toBe(false);
+  // It takes no further items, and those that ran beside it are in the bucket.
+  expect(kept.size).toBeLessThan(40);
+  await run();
+  expect((await results()).size).toBe(40);
 });
 
 test('what a filter cannot judge is not delivered, nor written anywhere', async () => {

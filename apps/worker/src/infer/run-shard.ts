@@ -58,7 +58,9 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
   const pieces = new Pieces(bucket, at, kept, deps.partIntervalMs, deps.log);
   const parts = new Parts(new PartWriter(bucket, at), deps.partIntervalMs, deps.log);
   const stopped = deps.stops.watch(tenant, batchId);
-  const admit = AbortSignal.any([stopped.signal, stop.admit]);
+  // What broke one item (the audit log cannot be written) breaks the others: no more of them, but those that run are kept.
+  const broken = new AbortController();
+  const admit = AbortSignal.any([stopped.signal, stop.admit, broken.signal]);
   const scope: ItemScope = {
     tenant,
     batchId,
@@ -92,6 +94,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
       return true;
     } catch (error) {
       if (error instanceof ItemInterrupted) return false;
+      broken.abort(error);
       throw error;
     } finally {
       done();
@@ -99,8 +102,9 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
   };
   let complete = false;
   try {
-    const answered = await Promise.all(todo.map(runOne));
-    complete = answered.every((yes) => yes);
+    const answered = await Promise.allSettled(todo.map(runOne));
+    complete = answered.every((one) => one.status === 'fulfilled' && one.value);
+    broken.signal.throwIfAborted();
   } finally {
     stopped.release();
     await pieces.end();
