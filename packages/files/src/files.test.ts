@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Bucket, layout, openBucket } from '@batchmill/bucket';
+import { type Bucket, BucketUnavailableError, layout, openBucket } from '@batchmill/bucket';
 import { newId } from '@batchmill/contract';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createFile, deleteFile, getFile, listFiles, readFile } from './files.ts';
@@ -215,6 +215,26 @@ describe('the end of a file', () => {
     const staged = await stageFile(bucket, tenant, bytes('lost'));
     await sweepFiles(bucket, Date.now() + DAY / 2);
     expect(await bucket.get(layout.file.content(tenant, staged.id))).not.toBeNull();
+    await sweepFiles(bucket, Date.now() + 1.1 * DAY);
+    expect(await keysOfTenant()).toEqual([]);
+  });
+
+  test('the sweep finds content that a store has taken although it said that it failed', async () => {
+    // As S3 does when every one of its answers is lost on the way.
+    const deaf: Bucket = Object.create(bucket, {
+      put: { value: (...a: Parameters<Bucket['put']>) => bucket.put(...a) },
+      delete: { value: (key: string) => bucket.delete(key) },
+      write: {
+        value: async (...a: Parameters<Bucket['write']>) => {
+          await bucket.write(...a);
+          throw new BucketUnavailableError('no answer');
+        },
+      },
+    });
+    await expect(
+      createFile(deaf, tenant, { filename: 'a.txt', purpose: 'user_data', source: bytes('hello') }),
+    ).rejects.toThrow('no answer');
+    expect(await keysOfTenant()).not.toEqual([]);
     await sweepFiles(bucket, Date.now() + 1.1 * DAY);
     expect(await keysOfTenant()).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { type Bucket, layout } from '@batchmill/bucket';
+import { type Bucket, BucketUnavailableError, layout } from '@batchmill/bucket';
 import { FileObject, type FilePurpose, idTime, newId, RequestError } from '@batchmill/contract';
 
 const DAY = 86_400;
@@ -39,7 +39,8 @@ export interface StageOptions {
 
 /**
  * Writes content to the bucket in flat memory, before it is known what the file is called or for. If the source throws,
- * the signal aborts or `maxBytes` is passed, nothing is left and the error is thrown on.
+ * the signal aborts or `maxBytes` is passed, nothing is left and the error is thrown on. If the bucket fails, the sweep
+ * removes what may have got there.
  */
 export function stageFile(
   bucket: Bucket,
@@ -72,7 +73,8 @@ export async function stageBy(
   try {
     bytes = (await write(layout.file.content(tenant, id))).bytes;
   } catch (error) {
-    await bucket.delete(marker).catch(() => {});
+    // A store that failed may have the content all the same: then the marker must lead the sweep to it.
+    if (!(error instanceof BucketUnavailableError)) await bucket.delete(marker).catch(() => {});
     throw error;
   }
   return {
