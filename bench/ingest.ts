@@ -58,6 +58,8 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
       plans.push(megabytes / ((performance.now() - planStart) / 1000));
       process.stderr.write(`upload ${uploads.at(-1)?.toFixed(0)} MB/s, plan ${plans.at(-1)?.toFixed(0)} MB/s\n`);
       await client.batches.cancel(id);
+      // The input of a batch that has not ended stays.
+      while ((await client.batches.retrieve(id)).status !== 'cancelled') await sleep(10);
       await client.files.delete(file.id);
     }
     const median = (values: number[]) => Math.round(values.toSorted((a, b) => a - b)[1] ?? 0);

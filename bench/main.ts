@@ -20,6 +20,7 @@ const BENCHMARKS = [
   'triggers',
   'chaos',
   'rolling',
+  'api',
 ] as const;
 
 export interface BenchOptions {

@@ -54,6 +54,7 @@ test('the defaults in docs/configuration.md are those of the code', () => {
     GUARD_SLOTS: config.safety.guardSlots,
     FETCH_HTTP: config.fetch.http ? '1' : '0',
     S3_INPUTS: JSON.stringify(config.s3Inputs),
+    RETENTION: JSON.stringify(config.retention),
   };
   for (const [name, value] of Object.entries(inCode))
     expect([name, documented.get(name)]).toEqual([name, `\`${value}\``]);

@@ -1,10 +1,16 @@
+import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import OpenAI, { toFile } from 'openai';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { audio, chat, image, jsonl, type Line, text, wav } from './items.ts';
+
+const run = promisify(execFile);
+const CLI = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url));
 
 /** What the tests read of a result line. */
 export const ResultLine = z.object({
@@ -300,6 +306,35 @@ export function endToEnd(name: string, start: () => Promise<{ url: string; stop(
       expect(cancelled.length).toBeGreaterThan(0);
       expect(cancelled.length + results.filter((l) => l.response?.status_code === 200).length).toBe(input.length);
       await expect(client.batches.cancel(id)).rejects.toMatchObject({ status: 409 });
+    });
+
+    test('on the command line: results so far, the failed lines again, and the batch deleted', async () => {
+      const input = [
+        chat('ok', 'x', { max_tokens: 2 }),
+        chat('bad', 'x', { temperature: 9 }),
+        chat('bad-2', 'x', { n: 0 }),
+      ];
+      const id = await submit(client, jsonl(input));
+      await ended(client, id);
+      const command = async (...args: string[]) =>
+        (
+          await run(process.execPath, [CLI, ...args, '--url', server.url], {
+            env: { ...process.env, LOG_LEVEL: 'warn' },
+          })
+        ).stdout;
+      const found = (await command('results', id)).trimEnd().split('\n');
+      expect(found.map((line) => ResultLine.parse(JSON.parse(line)).custom_id)).toEqual(['ok', 'bad', 'bad-2']);
+      const again = (await command('retry', id, '--only', 'failed')).trim();
+      expect(again).toMatch(/^batch_[0-9a-f]{32}$/);
+      const batch = await ended(client, again);
+      expect(batch).toMatchObject({ retry_of: id, status: 'completed', request_counts: { total: 2, failed: 2 } });
+      expect((await linesOf(client, batch.error_file_id)).map((line) => line.custom_id)).toEqual(['bad', 'bad-2']);
+      await expect(command('retry', id, '--only', 'expired')).rejects.toThrow(/nothing to retry/);
+      await command('delete', id);
+      await expect(client.batches.retrieve(id)).rejects.toMatchObject({ status: 404 });
+      await expect(client.files.retrieve(batch.error_file_id ?? '')).resolves.toMatchObject({
+        purpose: 'batch_output',
+      });
     });
 
     test('files and batches are listed, fetched by range and deleted', async () => {

@@ -2,6 +2,7 @@ import type { BatchDeps } from '@batchmill/batch';
 import { invalid } from '@batchmill/contract';
 import { UPLOAD_LIMITS, UrlSigner } from '@batchmill/files';
 import { createGuard, type Guard } from '@batchmill/guard';
+import { openRateLimit, type RateLimit } from '@batchmill/queue';
 import { BUILT_IN, type Policies } from '@batchmill/safety';
 import { createLogger, type Logger } from '@batchmill/telemetry';
 import type { Receiver } from '@batchmill/triggers';
@@ -9,8 +10,11 @@ import { createSender, type EmitDeps } from '@batchmill/webhooks';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { cancelBatchRoute } from './batches/cancel.ts';
 import { createBatchRoute } from './batches/create.ts';
+import { deleteBatchRoute } from './batches/delete.ts';
 import { getBatchRoute } from './batches/get.ts';
 import { listBatchesRoute } from './batches/list.ts';
+import { batchResultsRoute } from './batches/results.ts';
+import { retryBatchRoute } from './batches/retry.ts';
 import { boundedTrigger } from './batches/trigger.ts';
 import type { Api, Deps, Env, Limits } from './deps.ts';
 import { docsRoutes } from './docs/page.ts';
@@ -24,6 +28,7 @@ import { readyzRoute } from './health/readyz.ts';
 import { type Access, authenticate, createAccess } from './http/access.ts';
 import { onError } from './http/errors.ts';
 import { notFound } from './http/not-found.ts';
+import { limitRate, NO_LIMITS, type RequestQuota } from './http/quota.ts';
 import { requestLog } from './http/request-log.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import { getModelRoute } from './models/get.ts';
@@ -78,6 +83,10 @@ export interface ApiOptions {
   checks?: Readonly<Record<string, () => Promise<void>>>;
   /** Default: by the API keys in the bucket. */
   access?: Access;
+  /** What a key may do that has no quota of its own. Default: anything. */
+  quota?: RequestQuota;
+  /** Counts requests; whoever makes it closes it. Default: in memory. */
+  rate?: RateLimit;
   /** Where webhooks may go, and how a delivery is asked for. Default: public addresses; found by the sweep. */
   webhooks?: { guard: Guard; trigger: EmitDeps['trigger'] };
   /** Takes the events of triggers; whoever makes it closes it. Default: one that is never closed. */
@@ -113,7 +122,11 @@ export function createApi(options: ApiOptions): Api {
   api.onError(onError(logger));
   api.notFound(notFound(api));
   api.use(requestLog(logger), securityHeaders);
-  api.use('/v1/*', authenticate(deps.access, new UrlSigner(bucket)));
+  api.use(
+    '/v1/*',
+    authenticate(deps.access, new UrlSigner(bucket), options.quota ?? NO_LIMITS),
+    limitRate(options.rate ?? openRateLimit(null)),
+  );
   declareSecurity(api);
   for (const register of ROUTES) register(api, deps);
   return api;
@@ -134,6 +147,9 @@ const ROUTES = [
   listBatchesRoute,
   getBatchRoute,
   cancelBatchRoute,
+  retryBatchRoute,
+  batchResultsRoute,
+  deleteBatchRoute,
   createModerationRoute,
   createTriggerRoute,
   listTriggersRoute,

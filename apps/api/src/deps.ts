@@ -10,6 +10,7 @@ import type { EmitDeps, Sender } from '@batchmill/webhooks';
 import type { HttpBindings } from '@hono/node-server';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Access } from './http/access.ts';
+import type { RequestQuota } from './http/quota.ts';
 
 /** Sizes in bytes. */
 export interface Limits {
@@ -63,6 +64,8 @@ export interface Env {
     about?: Record<string, string>;
     /** Name of the content policy of the key that was used, if it has one. */
     policy: string | null;
+    /** What the key may do. Set for every route under `/v1` but events of triggers, which have no key. */
+    quota: RequestQuota;
   };
 }
 

@@ -1,7 +1,8 @@
 import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
 import { ConfigError, loadConfig } from '@batchmill/config';
+import { retentionOf } from '@batchmill/files';
 import { createGuard } from '@batchmill/guard';
-import { openQueues, QueueUnavailableError } from '@batchmill/queue';
+import { openQueues, openRateLimit, QueueUnavailableError } from '@batchmill/queue';
 import { loadPolicies, PolicyError } from '@batchmill/safety';
 import { createLogger, startTraces } from '@batchmill/telemetry';
 import { serve } from './server.ts';
@@ -20,6 +21,7 @@ async function main(): Promise<void> {
   const endTraces = await startTraces('api');
   const bucket = await openBucket(config.bucketUrl);
   const queues = await openQueues(config.queueUrl);
+  const rate = openRateLimit(config.queueUrl);
   const server = await serve({
     host: config.host,
     port: config.port,
@@ -27,8 +29,11 @@ async function main(): Promise<void> {
       bucket,
       trigger: (tenant, batchId) => queues.triggerReconcile({ tenant, batchId }),
       limits: { inputBytes: config.limits.batchBytes },
+      retention: (tenant) => retentionOf(config.retention, tenant),
     },
     limits: { fileBytes: config.limits.fileBytes },
+    quota: config.quota,
+    rate,
     policies,
     webhooks: {
       guard: createGuard({ allow: config.fetch.allow, allowHttp: config.fetch.http }),
@@ -46,6 +51,7 @@ async function main(): Promise<void> {
     stopping = true;
     log.info({ signal }, 'stopping');
     await server.close();
+    await rate.close();
     await queues.close();
     await bucket.close();
     await endTraces();

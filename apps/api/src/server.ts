@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { ConfigError } from '@batchmill/config';
 import { newId, RequestError } from '@batchmill/contract';
@@ -58,6 +58,7 @@ export async function serve(options: ServeOptions): Promise<ApiServer> {
   // Joining a large upload is silent for minutes.
   server.timeout = 10 * MINUTE;
   server.on('clientError', refuseConnection);
+  server.on('checkExpectation', refuseExpectation);
   server.listen(options.port, host);
   await once(server, 'listening');
   return {
@@ -73,6 +74,15 @@ export async function serve(options: ServeOptions): Promise<ApiServer> {
 function unreadable(): Response {
   const error = new RequestError(400, 'The request target or Host header is malformed.', { code: 'malformed_request' });
   return Response.json(error.body(), { status: 400, headers: { 'x-request-id': newId('req_') } });
+}
+
+/** Answers an `Expect` that is none (RFC 9110 §10.1.1), in the error shape of everything else. */
+function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const error = new RequestError(417, "The only 'Expect' that is met is '100-continue'.", {
+    code: 'malformed_request',
+  });
+  response.writeHead(417, { 'content-type': 'application/json', 'x-request-id': newId('req_') });
+  response.end(JSON.stringify(error.body()));
 }
 
 /** Answers what Node's HTTP parser rejects, in the error shape of everything else. */

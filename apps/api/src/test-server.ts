@@ -2,9 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { lineId, PartWriter, readShard, reconcile, resultRecord } from '@batchmill/batch';
 import { type Bucket, openBucket } from '@batchmill/bucket';
 import { createLogger } from '@batchmill/telemetry';
-import OpenAI from 'openai';
+import OpenAI, { toFile } from 'openai';
 import { type ServeOptions, serve } from './server.ts';
 
 /** A real server on a real bucket in a folder of its own, for the tests of the routes. */
@@ -19,6 +20,55 @@ export interface TestServer {
   /** Every key in the bucket. */
   keys(): Promise<string[]>;
   stop(): Promise<void>;
+}
+
+export interface FinishOptions {
+  /** `custom_id`s whose lines are errors. */
+  fail?: string[];
+  metadata?: Record<string, string>;
+  /** `false`: nobody begins with it. */
+  end?: boolean;
+  key?: string;
+  /** Of `key`. */
+  tenant?: string;
+}
+
+/** Creates a batch of these `custom_id`s through the API and plays the workers by hand, until it has ended. Returns its id. */
+export async function finishBatch(server: TestServer, ids: string[], options: FinishOptions = {}): Promise<string> {
+  const { bucket } = server;
+  const { fail = [], tenant = 'default', key } = options;
+  const client = server.client(key);
+  const endpoint = '/v1/chat/completions' as const;
+  const lines = ids.map((id) => JSON.stringify({ custom_id: id, method: 'POST', url: endpoint, body: { model: 'm' } }));
+  const file = await client.files.create({
+    file: await toFile(Buffer.from(lines.join('\n')), 'in.jsonl'),
+    purpose: 'batch',
+  });
+  const { id } = await client.batches.create({
+    input_file_id: file.id,
+    endpoint,
+    completion_window: '24h',
+    ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
+  });
+  if (options.end === false) return id;
+  const queues = {
+    addShards: async () => {},
+    removeShards: async () => {},
+    pendingShards: async () => ({ waiting: 0, active: 0 }),
+    triggerReconcile: async () => {},
+  };
+  await reconcile({ bucket, queues }, tenant, id);
+  const items = await readShard(bucket, tenant, id, 0);
+  await new PartWriter(bucket, { tenant, id, shard: 0, writer: 'w' }).write(
+    items.map(({ position, custom_id }) => {
+      const status_code = fail.includes(custom_id) ? 500 : 200;
+      const response = { status_code, request_id: 'r', body: {} };
+      return resultRecord(position, { id: lineId(id, position), custom_id, response, error: null }, null);
+    }),
+    true,
+  );
+  await reconcile({ bucket, queues }, tenant, id);
+  return id;
 }
 
 export async function startTestServer(options: Partial<ServeOptions> = {}): Promise<TestServer> {

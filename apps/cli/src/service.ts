@@ -4,8 +4,9 @@ import { type ApiServer, serve } from '@batchmill/api';
 import type { BatchDeps } from '@batchmill/batch';
 import { type Bucket, openBucket } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
+import { retentionOf } from '@batchmill/files';
 import { createGuard } from '@batchmill/guard';
-import { openQueues, type Queues, startEmbeddedPostgres } from '@batchmill/queue';
+import { openQueues, openRateLimit, type Queues, startEmbeddedPostgres } from '@batchmill/queue';
 import { loadPolicies, type Policies } from '@batchmill/safety';
 import { type Logger, startTraces } from '@batchmill/telemetry';
 import { startWorker } from '@batchmill/worker';
@@ -70,6 +71,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       bucket,
       trigger: (tenant, batchId) => queues.triggerReconcile({ tenant, batchId }),
       limits: { inputBytes: config.limits.batchBytes },
+      retention: (tenant) => retentionOf(config.retention, tenant),
     };
     // Everything is here, so whoever is told by a webhook of this machine finds the API at its own address.
     const local = config.host === '127.0.0.1' && config.port !== 0 ? `http://127.0.0.1:${config.port}` : null;
@@ -86,6 +88,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 
     let api: ApiServer | null = null;
     if (options.api !== false) {
+      // The embedded queue is of this process alone: counting in memory is enough.
+      const rate = openRateLimit(config.queueUrl);
+      closers.push(() => rate.close());
       api = await serve({
         batch,
         logger: log,
@@ -98,6 +103,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         },
         models: [config.model.name],
         limits: { fileBytes: config.limits.fileBytes },
+        quota: config.quota,
+        rate,
         checks: { queue: () => queues.check(), engine: async () => worker.infer?.engine.health() },
       });
       const server = api;

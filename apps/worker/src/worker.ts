@@ -47,6 +47,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         log,
         limits: { items: config.limits.batchItems, lineBytes: config.limits.lineBytes },
         sweepIntervalMs: config.worker.sweepIntervalMs,
+        retention: config.retention,
         lockMs: config.worker.lockMs,
         fetch: config.fetch,
         publicUrl: config.publicUrl,

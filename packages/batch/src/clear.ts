@@ -1,4 +1,5 @@
 import { type Bucket, layout, parseEnded } from '@batchmill/bucket';
+import { deletePrefix } from './prefix.ts';
 
 /**
  * How long after its end a batch is cleared once more. A worker that was thought dead, or a planner, may have gone on: what it
@@ -25,16 +26,4 @@ export async function clearLate(bucket: Bucket, now: number): Promise<void> {
     await clearRun(bucket, entry.tenant, entry.id);
     await bucket.delete(key);
   }
-}
-
-async function deletePrefix(bucket: Bucket, prefix: string): Promise<void> {
-  const pending = new Set<Promise<void>>();
-  for await (const { key } of bucket.list(prefix)) {
-    const deleting = bucket.delete(key).finally(() => pending.delete(deleting));
-    // Heard here as well: of several that fail at once, or while the list is read on, the waits below hear only one.
-    deleting.catch(() => {});
-    pending.add(deleting);
-    if (pending.size >= 16) await Promise.race(pending);
-  }
-  await Promise.all(pending);
 }

@@ -1,9 +1,10 @@
-import { type Bucket, layout } from '@batchmill/bucket';
+import { type Bucket, layout, parseHeld } from '@batchmill/bucket';
 import { idTime } from '@batchmill/contract';
 import type { Lane, Queues, ShardJob } from '@batchmill/queue';
 import { clearRun, LATE_SECONDS } from './clear.ts';
 import { finalize } from './finalize/finalize.ts';
 import { PLAN_LIMITS, type PlanLimits, planBatch } from './plan/plan.ts';
+import { heldKey } from './quota.ts';
 import {
   BatchFact,
   CancelFact,
@@ -57,13 +58,13 @@ export async function reconcile(deps: ReconcileDeps, tenant: string, id: string)
     if (Date.now() - (idTime(id) ?? 0) > GIVEN_UP_MS) await giveUp(bucket, tenant, id);
     return 'gone';
   }
-  if (final !== null) return close(deps, tenant, id, final.status, final.at);
-  if (failedBefore !== null) return close(deps, tenant, id, 'failed', failedBefore.failed_at);
+  if (final !== null) return close(deps, batch, final.status, final.at);
+  if (failedBefore !== null) return close(deps, batch, 'failed', failedBefore.failed_at);
 
   let plan = await readFact(bucket, at.plan(tenant, id), PlanFact);
   if (plan === null) {
     const result = await planBatch(bucket, batch, deps.limits ?? PLAN_LIMITS);
-    if ('failed' in result) return close(deps, tenant, id, 'failed', result.failed.failed_at);
+    if ('failed' in result) return close(deps, batch, 'failed', result.failed.failed_at);
     plan = result.plan;
   }
 
@@ -82,7 +83,7 @@ export async function reconcile(deps: ReconcileDeps, tenant: string, id: string)
       fact = await readFact(bucket, at.final(tenant, id), FinalFact);
       if (fact === null) throw error;
     }
-    return close(deps, tenant, id, fact.status, fact.at);
+    return close(deps, batch, fact.status, fact.at);
   };
   if (finalizing !== null) return end(finalizing.outcome);
   if (open.length === 0) return end('completed');
@@ -118,6 +119,8 @@ const GIVEN_UP_MS = 10 * 60_000;
 
 async function giveUp(bucket: Bucket, tenant: string, id: string): Promise<void> {
   const entries = [layout.batch.open(tenant, id), layout.batch.index(tenant, id)];
+  for await (const { key } of bucket.list(layout.batch.heldOfTenant(tenant)))
+    if (parseHeld(key)?.id === id) entries.push(key);
   for (const key of entries) await bucket.delete(key);
   // Its creator was slow and has gone on meanwhile, or its clock is another: then the entries are wanted. If it goes on after
   // this look, it finds them missing (`createBatch`).
@@ -131,12 +134,15 @@ async function giveUp(bucket: Bucket, tenant: string, id: string): Promise<void>
  */
 async function close(
   deps: ReconcileDeps,
-  tenant: string,
-  id: string,
+  batch: BatchFact,
   status: Outcome | 'failed',
   endedAt: number,
 ): Promise<Step> {
   const { bucket } = deps;
+  const { tenant, id } = batch;
+  // First: whatever comes next, what it held of its key's quota is free.
+  const held = heldKey(batch);
+  if (held !== null) await bucket.delete(held);
   await deps.onEnded?.({ tenant, id, status });
   await clearRun(bucket, tenant, id);
   await bucket.put(layout.batch.ended(endedAt + LATE_SECONDS, tenant, id), '');

@@ -9,7 +9,8 @@ import {
   RequestError,
   windowSeconds,
 } from '@batchmill/contract';
-import { getFile } from '@batchmill/files';
+import { getFile, lifetime, type Retention, secondsOf } from '@batchmill/files';
+import { admit, countItems, heldKey, NO_QUOTA, type Quota } from './quota.ts';
 import { BatchFact, CancelFact, readFact } from './state.ts';
 import { accepted, viewBatch } from './view.ts';
 
@@ -21,6 +22,8 @@ export interface BatchDeps {
     /** Largest input file in bytes. Default 200 MB, as OpenAI's. */
     inputBytes?: number;
   };
+  /** How long what a tenant has is kept at most. Default: until somebody deletes it. */
+  retention?: (tenant: string) => Retention;
 }
 
 const seconds = () => Math.floor(Date.now() / 1000);
@@ -33,21 +36,29 @@ export interface BatchOptions {
   webhook?: BatchFact['webhook'];
   /** The API key it was made with. */
   key?: string | null;
+  /** What the key may have queued. Default: anything. */
+  quota?: Quota;
+  /** Names of the content policies that `policy` was made of at the request's wish. */
+  policies?: string[];
+  /** The batch whose lines it does again, and how many they are. */
+  retry?: NonNullable<BatchFact['retry_of']> & { items: number; of: number };
   /** Of an earlier attempt: the batch is made once. */
   id?: string;
 }
 
 /**
  * Accepts a batch. When this returns, the batch is in the bucket and will be run, whatever happens to the queue.
- * @throws RequestError 400 if the input file does not exist, has another purpose than `batch`, or is too large.
+ * @throws RequestError 400 if the input file does not exist, has another purpose than `batch`, or is too large; 429 if the key
+ *   has as much in the queue as it may.
  */
 export async function createBatch(
   deps: BatchDeps,
   tenant: string,
   input: BatchCreate,
-  { policy, webhook, key, id = newId('batch_') }: BatchOptions = {},
+  options: BatchOptions = {},
 ): Promise<BatchObject> {
   const { bucket } = deps;
+  const { id = newId('batch_'), key = null, quota = NO_QUOTA, retry } = options;
   const file = isId('file-', input.input_file_id) ? await getFile(bucket, tenant, input.input_file_id) : null;
   const param = 'input_file_id';
   if (file === null)
@@ -72,6 +83,12 @@ export async function createBatch(
     );
 
   const now = seconds();
+  const asked = input.output_expires_after?.seconds ?? null;
+  const held = {
+    // Counted only where it matters: it reads the file.
+    items: retry?.items ?? (quota.items === null ? 0 : await countItems(bucket, tenant, file.id)),
+    bytes: retry === undefined ? file.bytes : Math.ceil((file.bytes * retry.items) / Math.max(1, retry.of)),
+  };
   const fact: BatchFact = {
     id,
     tenant,
@@ -81,23 +98,33 @@ export async function createBatch(
     endpoint: input.endpoint,
     completion_window: input.completion_window,
     metadata: input.metadata ?? null,
-    output_lifetime: input.output_expires_after?.seconds ?? null,
+    output_lifetime: lifetime('batch_output', asked, secondsOf(deps.retention?.(tenant).results ?? null)),
     empty_output_file: input.empty_output_file ?? false,
-    policy: policy ?? null,
-    webhook: webhook ?? null,
-    key: key ?? null,
+    policy: options.policy ?? null,
+    policies: options.policies ?? [],
+    webhook: options.webhook ?? null,
+    key,
+    held,
+    retry_of:
+      retry === undefined ? null : { batch_id: retry.batch_id, error_file_id: retry.error_file_id, only: retry.only },
   };
-  // The index entries come first: one that points nowhere is skipped, a batch without them would never be run.
-  const entries = [layout.batch.open(tenant, id), layout.batch.index(tenant, id)];
-  const enter = () => Promise.all(entries.map((key) => bucket.put(key, '')));
-  await enter();
-  // With an id of an earlier attempt: the batch that is there stays as it is.
-  await bucket.create(layout.batch.batch(tenant, id), JSON.stringify(fact));
-  // Gone only if this took so long, or another's clock is so wrong, that `reconcile` has given the batch up.
-  if ((await bucket.head(layout.batch.open(tenant, id))) === null) await enter();
+  await admit(bucket, { tenant, key }, quota, held, () => store(bucket, fact));
   await deps.trigger(tenant, id).catch(() => {});
   // As it was accepted, even if somebody has begun with it by now: a new batch is `validating`, clients rely on that.
   return accepted(fact);
+}
+
+/** Writes a batch, unless it is there from an earlier attempt, and what finds it. */
+async function store(bucket: Bucket, fact: BatchFact): Promise<void> {
+  const { tenant, id } = fact;
+  const held = heldKey(fact);
+  // The index entries come first: one that points nowhere is skipped, a batch without them would never be run.
+  const entries = [layout.batch.open(tenant, id), layout.batch.index(tenant, id), ...(held === null ? [] : [held])];
+  const enter = () => Promise.all(entries.map((key) => bucket.put(key, '')));
+  await enter();
+  await bucket.create(layout.batch.batch(tenant, id), JSON.stringify(fact));
+  // Gone only if this took so long, or another's clock is so wrong, that `reconcile` has given the batch up.
+  if ((await bucket.head(layout.batch.open(tenant, id))) === null) await enter();
 }
 
 /** A batch of this tenant, or `null`. */

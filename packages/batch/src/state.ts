@@ -1,5 +1,5 @@
 import { type Bucket, layout, type PartName, parsePart, parsePieces } from '@batchmill/bucket';
-import { BatchError, FindingCounts, Usage } from '@batchmill/contract';
+import { BatchError, FindingCounts, RetryKind, Usage } from '@batchmill/contract';
 import { LANES } from '@batchmill/queue';
 import { z } from 'zod';
 
@@ -33,6 +33,15 @@ export const BatchFact = z.object({
   key: z.string().nullable().default(null),
   /** The webhook endpoint of this batch alone. Its secret is with the endpoint. */
   webhook: z.object({ endpoint_id: z.string(), url: z.string() }).nullable().default(null),
+  /** Names of the content policies that were asked for, for a batch that is made of this one. */
+  policies: z.array(z.string()).default([]),
+  /** What it takes of its key's quota until it has ended. `null`: it is from before there were any. */
+  held: z.object({ items: z.number().int(), bytes: z.number().int() }).nullable().default(null),
+  /** The batch whose lines it does again: those of `only` in that error file. */
+  retry_of: z
+    .object({ batch_id: z.string(), error_file_id: z.string(), only: z.array(RetryKind) })
+    .nullable()
+    .default(null),
 });
 export type BatchFact = z.infer<typeof BatchFact>;
 

@@ -1,8 +1,15 @@
-/** What the tests of batches share: a worker that answers by hand, and the lines of a file. */
-import type { Bucket } from '@batchmill/bucket';
-import type { FindingCounts } from '@batchmill/contract';
-import { readFile } from '@batchmill/files';
+/** What the tests of batches share: a worker that answers by hand, the lines of a file, and batches in a folder. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type Bucket, openBucket } from '@batchmill/bucket';
+import type { BatchObject, FindingCounts } from '@batchmill/contract';
+import { createFile, readFile } from '@batchmill/files';
 import type { ShardJob } from '@batchmill/queue';
+import { lineId } from './finalize/line-id.ts';
+import { type ReconcileDeps, reconcile } from './reconcile.ts';
+import { type BatchDeps, type BatchOptions, createBatch, getBatch } from './requests.ts';
 import { resultRecord } from './results/record.ts';
 import { PartWriter, readFinished, readShard } from './results/shard.ts';
 
@@ -32,7 +39,7 @@ export async function workOn(
       resultRecord(
         item.position,
         {
-          id: `line-${item.position}`,
+          id: lineId(job.batchId, item.position),
           custom_id: item.custom_id,
           response: { status_code: fail(item.custom_id) ? 400 : 200, request_id: 'r', body: { by: writer } },
           error: null,
@@ -66,4 +73,84 @@ export async function linesOf(
     .split('\n')
     .filter((l) => l !== '')
     .map((l) => JSON.parse(l));
+}
+
+/** Batches on a bucket in a folder of its own; the queue is a map. */
+export interface TestBatches {
+  bucket: Bucket;
+  deps: BatchDeps;
+  queued: Map<string, ShardJob>;
+  create(customIds: readonly string[], request?: object, options?: BatchOptions): Promise<BatchObject>;
+  view(id: string): Promise<BatchObject>;
+  reconcile(id: string): ReturnType<typeof reconcile>;
+  work(...how: WorkOptions): Promise<void>;
+  /** Creates a batch and runs it to its end; of its items those that `fail` names are errors. */
+  run(customIds: readonly string[], fail?: (id: string) => boolean): Promise<BatchObject>;
+  /** Every key in the bucket. */
+  keys(prefix?: string): Promise<string[]>;
+  stop(): Promise<void>;
+}
+
+export const ENDPOINT = '/v1/chat/completions';
+
+export async function startTestBatches(more: Partial<BatchDeps> = {}): Promise<TestBatches> {
+  const folder = await mkdtemp(join(tmpdir(), 'batchmill-batch-'));
+  const bucket = await openBucket(pathToFileURL(folder).href);
+  const queued = new Map<string, ShardJob>();
+  const deps: BatchDeps = { bucket, trigger: async () => {}, ...more };
+  const running: ReconcileDeps = {
+    bucket,
+    queues: {
+      addShards: async (jobs) => {
+        for (const job of jobs) queued.set(`${job.batchId}.${job.shard}`, job);
+      },
+      removeShards: async (jobs) => {
+        for (const job of jobs) queued.delete(`${job.batchId}.${job.shard}`);
+      },
+      pendingShards: async () => ({ waiting: queued.size, active: 0 }),
+      triggerReconcile: async () => {},
+    },
+  };
+  const line = (id: string) =>
+    JSON.stringify({ custom_id: id, method: 'POST', url: ENDPOINT, body: { model: 'm', messages: [] } });
+  const tests: TestBatches = {
+    bucket,
+    deps,
+    queued,
+    create: async (customIds, request = {}, options = {}) => {
+      const file = await createFile(bucket, TENANT, {
+        filename: 'in.jsonl',
+        purpose: 'batch',
+        source: (async function* () {
+          yield Buffer.from(customIds.map((id) => `${line(id)}\n`).join(''));
+        })(),
+      });
+      const asked = { input_file_id: file.id, endpoint: ENDPOINT, completion_window: '24h', ...request } as const;
+      return createBatch(deps, TENANT, asked, options);
+    },
+    view: async (id) => {
+      const batch = await getBatch(deps, TENANT, id);
+      if (batch === null) throw new Error(`no batch ${id}`);
+      return batch;
+    },
+    reconcile: (id) => reconcile(running, TENANT, id),
+    work: (...how) => workOn(bucket, queued, ...how),
+    run: async (customIds, fail) => {
+      const { id } = await tests.create(customIds);
+      await tests.reconcile(id);
+      await tests.work(undefined, fail);
+      await tests.reconcile(id);
+      return tests.view(id);
+    },
+    keys: async (prefix = '') => {
+      const found: string[] = [];
+      for await (const { key } of bucket.list(prefix)) found.push(key);
+      return found;
+    },
+    stop: async () => {
+      await bucket.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return tests;
 }

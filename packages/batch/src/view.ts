@@ -92,6 +92,7 @@ export function accepted(batch: BatchFact): BatchObject {
     progress: null,
     content_filter_summary: null,
     ...(batch.webhook === null ? {} : { webhook: batch.webhook }),
+    ...(batch.retry_of === null ? {} : { retry_of: batch.retry_of.batch_id }),
   };
 }
 

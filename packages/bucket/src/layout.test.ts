@@ -7,6 +7,7 @@ import {
   type PartName,
   parseDue,
   parseEnded,
+  parseHeld,
   parseKept,
   parsePart,
   parsePieces,
@@ -122,6 +123,21 @@ test('index keys sort newest first and give the id back', () => {
   }
   expect(() => layout.file.index('t', 'file-short')).toThrow('not an id');
   expect(idOfIndexKey('index/files/t/other')).toBe('');
+});
+
+test('what a batch holds is read back from the name', () => {
+  fc.assert(
+    fc.property(tenant, time, hex(20), fc.option(hex(20)), fc.nat(), fc.nat(), (who, at, random, key, items, bytes) => {
+      const id = idOf('batch_', at, random);
+      const holder = key === null ? null : idOf('key_', at, key);
+      const input = idOf('file-', at, random);
+      const held = layout.batch.held(who, holder, id, { items, bytes, input });
+      expect(isKey(held)).toBe(true);
+      expect(held.startsWith(layout.batch.heldOfKey(who, holder))).toBe(true);
+      expect(parseHeld(held)).toEqual({ tenant: who, key: holder, id, items, bytes, input });
+    }),
+  );
+  for (const wrong of ['', 'index/held/t/-/batch_1.i1.b1', 'index/held/t/-/x']) expect(parseHeld(wrong)).toBeNull();
 });
 
 test('what expires sorts by time', () => {

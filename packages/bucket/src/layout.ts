@@ -13,6 +13,8 @@
  * index/open/<batch-id>/<tenant>                        an empty object; removed when the batch has ended
  * index/ended/<unix seconds>/<tenant>/<batch-id>        ended batches, by when they are cleared of what came late
  * index/batches/<tenant>/<newest-first>-<batch-id>
+ * index/held/<tenant>/<key-id>/<batch-id>.…              an empty object: what a batch that has not ended takes of its key's quota, and its input
+ * index/deleting/<batch-id>/<tenant>                    what is left to delete of a batch that is being deleted
  * keys/<sha-256 of the key>.json                        API keys; the key itself is never stored
  * secrets/url-signing.key                               what signed URLs of the API are signed with
  * triggers/<tenant>/<trigger-id>/<revision>.json        triggers; the last revision counts
@@ -100,11 +102,22 @@ export const layout = {
     /** What the listeners of a running batch were told already. `name`: one segment. */
     told: (tenant: string, id: string, name: string) => `batches/${tenant}/${id}/told/${name}`,
     toldPrefix: (tenant: string, id: string) => `batches/${tenant}/${id}/told/`,
+    /** Which batch was made of the items of this one that had one of `kinds`: letters and dashes. */
+    retry: (tenant: string, id: string, kinds: string) => `batches/${tenant}/${id}/retries/${kinds}.json`,
     open: (tenant: string, id: string) => `index/open/${id}/${tenant}`,
     openPrefix: 'index/open/',
     ended: (seconds: number, tenant: string, id: string) =>
       `index/ended/${String(seconds).padStart(12, '0')}/${tenant}/${id}`,
     endedPrefix: 'index/ended/',
+    /** The name carries what is held, so that a quota is checked by one listing. */
+    held: (tenant: string, key: string | null, id: string, { items, bytes, input }: Held) =>
+      `index/held/${tenant}/${key ?? NO_KEY}/${id}.i${items}.b${bytes}.${input}`,
+    heldOfKey: (tenant: string, key: string | null) => `index/held/${tenant}/${key ?? NO_KEY}/`,
+    heldOfTenant: (tenant: string) => `index/held/${tenant}/`,
+    deleting: (tenant: string, id: string) => `index/deleting/${id}/${tenant}`,
+    deletingPrefix: 'index/deleting/',
+    /** Everything of all batches, by tenant and age. */
+    all: 'batches/',
     index: (tenant: string, id: string) => `index/batches/${tenant}/${newestFirst(id)}`,
     indexPrefix: (tenant: string) => `index/batches/${tenant}/`,
   },
@@ -203,6 +216,26 @@ export function parseOpenWindow(key: string): (WindowPlace & { deadline: number 
 export function parseUsed(key: string): { day: number; tenant: string; trigger: string } | null {
   const m = /^index\/ledgers\/(\d{8})\/([^/]+)\/(trg_[0-9a-f]{32})$/.exec(key);
   return m === null ? null : { day: Number(m[1]), tenant: m[2] ?? '', trigger: m[3] ?? '' };
+}
+
+/** What a batch takes of its key's quota while it has not ended. */
+export interface Held {
+  items: number;
+  /** Of the input file. */
+  bytes: number;
+  /** Id of the input file. */
+  input: string;
+}
+
+/** In place of the id of an API key where there is none. */
+const NO_KEY = '-';
+
+/** Reads the key of what a batch holds back, or `null` if it is none. Inverse of `layout.batch.held`. */
+export function parseHeld(key: string): (Held & { tenant: string; key: string | null; id: string }) | null {
+  const m = /^index\/held\/([^/]+)\/([^/]+)\/(batch_[0-9a-f]{32})\.i(\d+)\.b(\d+)\.(file-[0-9a-f]{32})$/.exec(key);
+  if (m === null) return null;
+  const [, tenant = '', holder = '', id = '', items, bytes, input = ''] = m;
+  return { tenant, key: holder === NO_KEY ? null : holder, id, items: Number(items), bytes: Number(bytes), input };
 }
 
 /** Who wrote something, and when: names sort by age, and no two are ever the same. */

@@ -17,6 +17,8 @@ const SHIPPED = {
 const integer = (least: number, most: number) =>
   z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(least).max(most));
 const MB = 1024 * 1024;
+const days = z.number().positive().max(36_500).optional();
+const RetentionDays = z.strictObject({ batches: days, results: days, files: days });
 /** With the slash: `s3://scans` alone would open `s3://scans-of-others/` too. */
 const S3_PREFIX = /^s3:\/\/[^/]+\//;
 
@@ -108,6 +110,30 @@ const Environment = z.object({
   MAX_BATCH_ITEMS: integer(1, 100_000_000).default(50_000),
   /** Longest line of an input file. */
   MAX_LINE_MB: integer(1, 512).default(64),
+
+  /** How many days a tenant's things are kept at most, as JSON: `{"*":{"batches":90,"results":30,"files":30}}`. */
+  RETENTION: z
+    .string()
+    .default('{}')
+    .transform((text, context) => {
+      try {
+        return z.record(z.string(), RetentionDays).parse(JSON.parse(text));
+      } catch {
+        context.addIssue({
+          code: 'custom',
+          message: 'must be JSON like {"tenant":{"batches":90,"results":30,"files":30}}, in days, "*" for every tenant',
+        });
+        return z.NEVER;
+      }
+    }),
+  /** Batches of one API key that have not ended. */
+  QUOTA_BATCHES: integer(1, 1_000_000_000).optional(),
+  /** Items of these batches. */
+  QUOTA_ITEMS: integer(1, 1_000_000_000).optional(),
+  /** Their input files together, in MiB. */
+  QUOTA_MB: integer(1, 1_000_000_000).optional(),
+  /** Requests of one API key in a second. */
+  QUOTA_RPS: integer(1, 1_000_000).optional(),
 
   /** Folder of content policies (YAML): `default.yaml`, `tenants/<tenant>.yaml`, and others by name. API and workers. */
   POLICIES: z.string().optional(),
@@ -216,6 +242,13 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
       batchBytes: e.MAX_BATCH_MB * MB,
       batchItems: e.MAX_BATCH_ITEMS,
       lineBytes: e.MAX_LINE_MB * MB,
+    },
+    retention: e.RETENTION,
+    quota: {
+      batches: e.QUOTA_BATCHES ?? null,
+      items: e.QUOTA_ITEMS ?? null,
+      bytes: e.QUOTA_MB === undefined ? null : e.QUOTA_MB * MB,
+      requestsPerSecond: e.QUOTA_RPS ?? null,
     },
     safety: {
       policies: e.POLICIES ?? null,

@@ -58,6 +58,29 @@ export const BatchCreate = z
   .meta({ id: 'BatchCreate' });
 export type BatchCreate = z.infer<typeof BatchCreate>;
 
+/**
+ * Which lines of an error file are done again: those that were answered with an error, of these only those with a status of
+ * 500 and more, and those that never ran because the batch expired or was cancelled.
+ */
+export const RetryKind = z.enum(['failed', 'server_error', 'expired', 'cancelled']);
+export type RetryKind = z.infer<typeof RetryKind>;
+
+/** What is left out is as in the batch that is done again. */
+export const BatchRetry = z
+  .strictObject({
+    only: z.array(RetryKind).min(1).max(4).default(['failed', 'expired', 'cancelled']),
+    completion_window: CompletionWindow.optional(),
+    metadata: Metadata.nullish(),
+    output_expires_after: ExpiresAfter.optional(),
+    webhook: BatchWebhook.optional(),
+  })
+  .meta({ id: 'BatchRetry' });
+export type BatchRetry = z.infer<typeof BatchRetry>;
+
+export const BatchDeleted = z
+  .object({ id: z.string(), object: z.literal('batch'), deleted: z.literal(true) })
+  .meta({ id: 'BatchDeleted' });
+
 export const BatchStatus = z.enum([
   'validating',
   'failed',
@@ -136,6 +159,8 @@ export const BatchObject = z
     content_filter_summary: FindingCounts.nullable(),
     /** Extension: the webhook of this batch alone, if it has one. The secret is shown once, when the batch is made. */
     webhook: z.object({ endpoint_id: z.string(), url: z.string(), secret: z.string().optional() }).optional(),
+    /** Extension: the batch whose lines this one does again, if it is a retry. */
+    retry_of: z.string().optional(),
   })
   .meta({ id: 'Batch' });
 export type BatchObject = z.infer<typeof BatchObject>;

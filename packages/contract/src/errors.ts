@@ -32,17 +32,26 @@ export class RequestError extends Error {
   readonly type: ErrorType;
   readonly code: string | null;
   readonly param: string | null;
+  /** Whether the same request may do better later, and after how many seconds; `null`: what the status says. */
+  readonly again: { retry: boolean; seconds: number } | null;
 
   constructor(
     status: number,
     message: string,
-    options: { code?: string; param?: string; type?: ErrorType; cause?: unknown } = {},
+    options: {
+      code?: string;
+      param?: string;
+      type?: ErrorType;
+      again?: { retry: boolean; seconds: number };
+      cause?: unknown;
+    } = {},
   ) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.status = status;
     this.type = options.type ?? typeOf(status);
     this.code = options.code ?? null;
     this.param = options.param ?? null;
+    this.again = options.again ?? null;
   }
 
   body(): ErrorBody {

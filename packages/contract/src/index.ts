@@ -1,5 +1,6 @@
 export * from './batch.ts';
 export * from './chat.ts';
+export * from './depth.ts';
 export * from './errors.ts';
 export * from './file.ts';
 export * from './ids.ts';

@@ -90,20 +90,20 @@ export async function listFiles(bucket: Bucket, tenant: string, query: FileQuery
  * without content; a crash in between is finished by the sweep.
  */
 export async function deleteFile(bucket: Bucket, tenant: string, id: string): Promise<boolean> {
-  const file = await getFile(bucket, tenant, id);
-  if (file === null) return false;
-  await removeFile(bucket, tenant, file);
+  if ((await getFile(bucket, tenant, id)) === null) return false;
+  await removeFile(bucket, tenant, id);
   return true;
 }
 
-/** Deletes everything of a file, expired or not. */
-export async function removeFile(bucket: Bucket, tenant: string, file: FileObject): Promise<void> {
-  const marker = layout.file.expires(Math.floor(Date.now() / 1000), tenant, file.id);
+/** Deletes everything of a file, expired or not, also what a crash left of it. */
+export async function removeFile(bucket: Bucket, tenant: string, id: string): Promise<void> {
+  const file = await readMeta(bucket, tenant, id);
+  const marker = layout.file.expires(Math.floor(Date.now() / 1000), tenant, id);
   await bucket.put(marker, '');
-  await bucket.delete(layout.file.meta(tenant, file.id));
-  await bucket.delete(layout.file.content(tenant, file.id));
-  await bucket.delete(layout.file.index(tenant, file.id));
-  if (file.expires_at !== undefined) await bucket.delete(layout.file.expires(file.expires_at, tenant, file.id));
+  await bucket.delete(layout.file.meta(tenant, id));
+  await bucket.delete(layout.file.content(tenant, id));
+  await bucket.delete(layout.file.index(tenant, id));
+  if (file?.expires_at !== undefined) await bucket.delete(layout.file.expires(file.expires_at, tenant, id));
   await bucket.delete(marker);
 }
 

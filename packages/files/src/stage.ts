@@ -16,6 +16,8 @@ export interface FileDetails {
   expiresAt?: number;
   /** The same, counted from the file's creation. */
   secondsToLive?: number;
+  /** Longest lifetime that is allowed, whatever was asked for. Seconds; `null`: any. */
+  mostSeconds?: number | null;
 }
 
 /** Content that is in the bucket, and that nobody can see before `publish`. */
@@ -100,8 +102,8 @@ export async function publishFile(
   details: FileDetails & { id: string; bytes: number },
 ): Promise<FileObject> {
   const createdAt = createdSeconds(details.id);
-  const seconds = details.secondsToLive ?? (details.purpose === 'batch' ? BATCH_FILE_SECONDS : undefined);
-  const expiresAt = details.expiresAt ?? (seconds === undefined ? undefined : createdAt + seconds);
+  const seconds = lifetime(details.purpose, details.secondsToLive ?? null, details.mostSeconds ?? null);
+  const expiresAt = details.expiresAt ?? (seconds === null ? undefined : createdAt + seconds);
   const file: FileObject = {
     id: details.id,
     object: 'file',
@@ -116,6 +118,12 @@ export async function publishFile(
   await bucket.put(layout.file.meta(tenant, file.id), JSON.stringify(file));
   await bucket.put(layout.file.index(tenant, file.id), '');
   return file;
+}
+
+/** How many seconds a file lives from its creation; `null`: until somebody deletes it. */
+export function lifetime(purpose: FilePurpose, asked: number | null, most: number | null): number | null {
+  const wanted = asked ?? (purpose === 'batch' ? BATCH_FILE_SECONDS : null);
+  return wanted === null || most === null ? (wanted ?? most) : Math.min(wanted, most);
 }
 
 /** meta.json, expired or not. */

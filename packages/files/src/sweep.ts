@@ -43,7 +43,7 @@ export async function sweepFiles(bucket: Bucket, now = Date.now()): Promise<Swep
 async function sweepFile(bucket: Bucket, entry: string, tenant: string, id: string, now: number): Promise<boolean> {
   const file = await readMeta(bucket, tenant, id);
   if (file !== null && hasExpired(file, now)) {
-    await removeFile(bucket, tenant, file);
+    await removeFile(bucket, tenant, id);
     await bucket.delete(entry);
     return true;
   }

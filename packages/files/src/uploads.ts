@@ -11,7 +11,7 @@ import {
   type UploadPart,
 } from '@batchmill/contract';
 import { inOrder } from './ordered.ts';
-import { atMost, publishFile, readMeta, type StagedFile, stageBy } from './stage.ts';
+import { atMost, lifetime, publishFile, readMeta, type StagedFile, stageBy } from './stage.ts';
 import {
   assertPending,
   newRecord,
@@ -26,7 +26,7 @@ import {
 } from './upload.ts';
 
 /**
- * Begins an upload of up to 8 GB in parts, which must be completed within an hour.
+ * Begins an upload of up to 8 GB in parts, which must be completed within an hour. `mostSeconds`: see `FileDetails`.
  *
  * @throws RequestError 400 if `bytes` is over the limit: before a byte is sent
  */
@@ -34,8 +34,9 @@ export async function createUpload(
   bucket: Bucket,
   tenant: string,
   input: UploadCreate,
-  limits: UploadLimits = UPLOAD_LIMITS,
+  options: { limits?: UploadLimits; mostSeconds?: number | null } = {},
 ): Promise<UploadObject> {
+  const limits = options.limits ?? UPLOAD_LIMITS;
   if (input.bytes > limits.maxBytes) {
     throw new RequestError(400, `Invalid value for 'bytes': at most ${limits.maxBytes} are allowed.`, {
       code: 'invalid_value',
@@ -43,7 +44,8 @@ export async function createUpload(
     });
   }
   const { bytes, filename, purpose } = input;
-  const record = newRecord({ bytes, filename, purpose, fileSeconds: input.expires_after?.seconds ?? null });
+  const fileSeconds = lifetime(purpose, input.expires_after?.seconds ?? null, options.mostSeconds ?? null);
+  const record = newRecord({ bytes, filename, purpose, fileSeconds });
   await bucket.put(layout.upload.upload(tenant, record.id), JSON.stringify(record));
   return toUpload({ record, end: null });
 }

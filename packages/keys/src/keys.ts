@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Bucket, layout } from '@batchmill/bucket';
 import { invalid, newId } from '@batchmill/contract';
 import { z } from 'zod';
-import { hashOf, type KeyRecord, parseRecord, Tenant } from './record.ts';
+import { hashOf, KeyQuota, type KeyRecord, parseRecord, Tenant } from './record.ts';
 
 const KeyCreate = z.strictObject({
   tenant: Tenant,
@@ -10,6 +10,7 @@ const KeyCreate = z.strictObject({
   /** Name of a content policy; whether there is one, the caller checks. */
   policy: z.string().min(1).max(63).optional(),
   operator: z.boolean().optional(),
+  quota: KeyQuota.optional(),
   /** Unix seconds. */
   expiresAt: z.number().int().positive().optional(),
 });
@@ -24,7 +25,7 @@ export type KeyCreate = z.input<typeof KeyCreate>;
 export async function createKey(bucket: Bucket, input: KeyCreate): Promise<{ key: string; record: KeyRecord }> {
   const parsed = KeyCreate.safeParse(input);
   if (!parsed.success) throw invalid(parsed.error);
-  const { tenant, name, policy, operator, expiresAt } = parsed.data;
+  const { tenant, name, policy, operator, quota, expiresAt } = parsed.data;
   const key = `bm_live_${randomBytes(32).toString('base64url')}`;
   const now = Date.now();
   const record: KeyRecord = {
@@ -34,6 +35,7 @@ export async function createKey(bucket: Bucket, input: KeyCreate): Promise<{ key
     hint: key.slice(-4),
     policy: policy ?? null,
     operator: operator ?? false,
+    quota: quota ?? {},
     created_at: Math.floor(now / 1000),
     expires_at: expiresAt ?? null,
     revoked_at: null,

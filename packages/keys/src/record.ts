@@ -6,6 +6,20 @@ export const Tenant = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and "-", and begin with a letter or digit');
 
+const most = z.number().int().positive().nullable().optional();
+
+/** What a key may do. Left out: as the settings say. `null`: anything. */
+export const KeyQuota = z.strictObject({
+  /** Batches that have not ended. */
+  batches: most,
+  /** Items of these batches. */
+  items: most,
+  /** Of their input files. */
+  bytes: most,
+  requests_per_second: most,
+});
+export type KeyQuota = z.infer<typeof KeyQuota>;
+
 /** What is stored of an API key. Times in Unix seconds. */
 export const KeyRecord = z.object({
   id: z.string(),
@@ -17,6 +31,7 @@ export const KeyRecord = z.object({
   policy: z.string().nullable().default(null),
   /** Opens what is the operator's (metrics, scaling, queues) and no tenant's data. */
   operator: z.boolean().default(false),
+  quota: KeyQuota.default({}),
   created_at: z.number().int(),
   expires_at: z.number().int().nullable(),
   revoked_at: z.number().int().nullable(),

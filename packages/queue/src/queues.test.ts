@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { queueConformance } from './conformance.ts';
+import { rateConformance } from './conformance-rate.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded.ts';
 import { openQueues } from './queues.ts';
+import { openRateLimit } from './rate.ts';
 
 let home: string;
 let postgres: EmbeddedPostgres;
@@ -32,6 +34,19 @@ queueConformance(
     await client.end();
   },
 );
+
+rateConformance('PostgreSQL', () => openRateLimit(postgres.url), { shared: true });
+rateConformance('memory', () => openRateLimit(null), { shared: false });
+
+test('requests are counted here while the server is away', async () => {
+  for (const url of ['redis://127.0.0.1:9', 'postgres://127.0.0.1:9/none']) {
+    const rate = openRateLimit(url);
+    const waits: number[] = [];
+    for (let i = 0; i < 4; i++) waits.push(await rate.take('a', 2));
+    expect(waits.filter((ms) => ms === 0).length).toBeGreaterThanOrEqual(2);
+    await rate.close();
+  }
+});
 
 test('a server that is not there is named in plain words, without its password', async () => {
   await expect(openQueues('postgres://someone:hunter2@127.0.0.1:9/none')).rejects.toThrow(/127\.0\.0\.1:9/);

@@ -2,7 +2,9 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll } from 'vitest';
 import { startRedis } from '../../../test/servers/redis.ts';
 import { queueConformance } from './conformance.ts';
+import { rateConformance } from './conformance-rate.ts';
 import { openQueues } from './queues.ts';
+import { openRateLimit } from './rate.ts';
 
 let redis: Awaited<ReturnType<typeof startRedis>>;
 
@@ -20,3 +22,5 @@ queueConformance(
     await client.quit();
   },
 );
+
+rateConformance('Redis', () => openRateLimit(redis.url), { shared: true });

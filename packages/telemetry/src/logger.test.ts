@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { scrub } from './logger.ts';
 
 /** What a process that logs this writes to standard error. */
 function logged(statement: string): Record<string, unknown> {
@@ -35,4 +37,39 @@ test('fields named like secrets are not shown', () => {
     batch: 'c',
     msg: 'hello',
   });
+});
+
+const KEY = `bm_live_${'a'.repeat(43)}`;
+
+test.each([
+  [`no key ${KEY}, sorry`, 'no key bm_live_[redacted], sorry'],
+  ['connect redis://user:hunter2@host:1/0 failed', 'connect redis://user:[redacted]@host:1/0 failed'],
+  ['postgres://:hunter2@[::1]/db', 'postgres://:[redacted]@[::1]/db'],
+  ['got "Bearer abcdefgh12345678="', 'got "Bearer [redacted]"'],
+  ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'whsec_[redacted]'],
+  [
+    'GET /x?X-Amz-Credential=AK%2F1&X-Amz-Signature=0f1e&y=1',
+    'GET /x?X-Amz-Credential=[redacted]&X-Amz-Signature=[redacted]&y=1',
+  ],
+  ['AGE-SECRET-KEY-1QQPZRY9', 'AGE-SECRET-KEY-1[redacted]'],
+])('what looks like a secret is blanked where it stands: %s', (line, shown) => {
+  expect(scrub(line)).toBe(shown);
+});
+
+test('also in the message and in the words of an error; a line stays JSON', () => {
+  const line = logged(
+    `log.error({ err: new Error('at redis://:hunter2@h', { cause: new Error('${KEY}') }), a: { b: { token: 't' } } }, 'key ${KEY}');`,
+  );
+  expect(JSON.stringify(line)).not.toMatch(/hunter2|aaaa|"t"/);
+  expect(line).toMatchObject({ msg: 'key bm_live_[redacted]', a: { b: { token: '[redacted]' } } });
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      JSON.parse(scrub(JSON.stringify(value)));
+    }),
+  );
+});
+
+test('what is no secret is left alone', () => {
+  for (const text of ['http://127.0.0.1:8080/v1/files?a=b@c', 'key_0198f3c2a1b0', 'bearer of news', 's3://bucket/a:b'])
+    expect(scrub(text)).toBe(text);
 });

@@ -4,7 +4,7 @@ import { traceIds } from './traces.ts';
 export type { Logger };
 
 /** Names of fields that may hold a secret: whatever logs them logs `[redacted]`. */
-const SECRETS = ['authorization', 'apiKey', 'key', 'secret', 'password', 'token'];
+const SECRETS = ['authorization', 'apiKey', 'key', 'secret', 'password', 'token', 'cookie'];
 
 /**
  * One JSON line per event on standard error (standard output belongs to the commands' results).
@@ -20,12 +20,28 @@ export function createLogger(name: string): Logger {
       level: process.env.LOG_LEVEL ?? 'info',
       base: { pid: process.pid },
       serializers: { err: describeError },
-      redact: { paths: SECRETS.flatMap((s) => [s, `*.${s}`]), censor: '[redacted]' },
+      redact: { paths: SECRETS.flatMap((s) => [s, `*.${s}`, `*.*.${s}`]), censor: '[redacted]' },
       timestamp: pino.stdTimeFunctions.isoTime,
       mixin: () => traceIds() ?? {},
+      hooks: { streamWrite: scrub },
     },
     destination({ dest: 2, sync: false }),
   );
+}
+
+/** What a secret looks like wherever it stands: in a message, a URL, the words of somebody else's error. */
+const LOOKS: readonly [RegExp, string][] = [
+  [/\bbm_live_[\w-]{43}/g, 'bm_live_[redacted]'],
+  [/\bwhsec_[A-Za-z0-9+/=]{16,}/g, 'whsec_[redacted]'],
+  [/\bAGE-SECRET-KEY-1[A-Z0-9]+/gi, 'AGE-SECRET-KEY-1[redacted]'],
+  [/\b(Bearer|Basic) +[\w.~+/-]{8,}=*/gi, '$1 [redacted]'],
+  [/(\b[a-z][a-z0-9+.-]*:\/\/[^/\s:@"\\]*:)[^/\s@"\\]+@/gi, '$1[redacted]@'],
+  [/\b(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"\\]+/gi, '$1[redacted]'],
+];
+
+/** A line of the log without what looks like a secret. */
+export function scrub(line: string): string {
+  return LOOKS.reduce((text, [look, instead]) => text.replace(look, instead), line);
 }
 
 /**

@@ -40,6 +40,7 @@ test('every route is in /openapi.json, with its errors', async () => {
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
   expect(routes.sort()).toEqual([
+    'DELETE /v1/batches/{batch_id}',
     'DELETE /v1/files/{file_id}',
     'DELETE /v1/triggers/{trigger_id}',
     'DELETE /v1/webhook_endpoints/{endpoint_id}',
@@ -47,6 +48,7 @@ test('every route is in /openapi.json, with its errors', async () => {
     'GET /readyz',
     'GET /v1/batches',
     'GET /v1/batches/{batch_id}',
+    'GET /v1/batches/{batch_id}/results',
     'GET /v1/files',
     'GET /v1/files/{file_id}',
     'GET /v1/files/{file_id}/content',
@@ -59,6 +61,7 @@ test('every route is in /openapi.json, with its errors', async () => {
     'GET /v1/webhook_endpoints/{endpoint_id}/deliveries',
     'POST /v1/batches',
     'POST /v1/batches/{batch_id}/cancel',
+    'POST /v1/batches/{batch_id}/retry',
     'POST /v1/files',
     'POST /v1/moderations',
     'POST /v1/triggers',

@@ -1,5 +1,5 @@
 import { FileObject } from '@batchmill/contract';
-import { stageFile } from '@batchmill/files';
+import { secondsOf, stageFile } from '@batchmill/files';
 import { createRoute } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { formOf, readForm } from '../http/multipart.ts';
@@ -37,7 +37,7 @@ const route = createRoute({
   responses: { 200: json('The file', FileObject), ...ANY_ERROR, 400: ERROR[400], 413: ERROR[413], 415: ERROR[415] },
 });
 
-export function createFileRoute(api: Api, { bucket, limits }: Deps): void {
+export function createFileRoute(api: Api, { bucket, batch, limits }: Deps): void {
   api.openapi(route, async (c) => {
     const tenant = c.get('tenant');
     const {
@@ -64,6 +64,7 @@ export function createFileRoute(api: Api, { bucket, limits }: Deps): void {
     const published = await file.received.publish({
       filename: file.filename,
       purpose: parsed.purpose,
+      mostSeconds: secondsOf(batch.retention?.(tenant).files ?? null),
       ...(parsed.expires_after === undefined ? {} : { secondsToLive: parsed.expires_after.seconds }),
     });
     return c.json(published, 200);

@@ -1,10 +1,11 @@
 import type { Bucket } from '@batchmill/bucket';
 import { RequestError } from '@batchmill/contract';
 import type { UrlSigner } from '@batchmill/files';
-import { anyKeys, createVerifier, KEY_CACHE_MS } from '@batchmill/keys';
+import { anyKeys, createVerifier, KEY_CACHE_MS, type KeyRecord } from '@batchmill/keys';
 import type { HonoRequest, MiddlewareHandler } from 'hono';
 import type { Env } from '../deps.ts';
 import { assertLocalRequest } from './loopback.ts';
+import { NO_LIMITS, quotaOf, type RequestQuota } from './quota.ts';
 
 /** The tenant of a service that has no API keys. */
 export const DEFAULT_TENANT = 'default';
@@ -14,10 +15,11 @@ export interface Access {
   /** True while no API key was ever created: then everybody who can reach the port may use the API. */
   open(): Promise<boolean>;
   /** What an `Authorization` header opens: a tenant's data, under a content policy. @throws RequestError 401 */
-  opened(
-    authorization: string | undefined,
-  ): Promise<{ id: string; tenant: string; policy: string | null; operator: boolean }>;
+  opened(authorization: string | undefined): Promise<Opened>;
 }
+
+/** What a key opens, and with what quota. `operator`: the operator's routes, and no tenant's data. */
+export type Opened = Pick<KeyRecord, 'id' | 'tenant' | 'policy' | 'operator' | 'quota'>;
 
 /** Access by the API keys in the bucket. The first key that is created closes an open service within seconds. */
 export function createAccess(bucket: Bucket): Access {
@@ -71,8 +73,8 @@ async function ofSignedUrl(request: HonoRequest, urls: UrlSigner): Promise<strin
   return tenant;
 }
 
-/** Sets the tenant of a request, or refuses it. */
-export function authenticate(access: Access, urls: UrlSigner): MiddlewareHandler<Env> {
+/** Sets the tenant of a request and what its key may do, or refuses it. `quota`: of keys that have none of their own. */
+export function authenticate(access: Access, urls: UrlSigner, quota: RequestQuota): MiddlewareHandler<Env> {
   return async (c, next) => {
     // Events have no API key: their sender proves by its signature who it is.
     if (OPERATORS.test(c.req.path)) return next();
@@ -82,6 +84,7 @@ export function authenticate(access: Access, urls: UrlSigner): MiddlewareHandler
       c.set('tenant', signed);
       c.set('policy', null);
       c.set('key', null);
+      c.set('quota', NO_LIMITS);
       return next();
     }
     if (await access.open()) {
@@ -89,15 +92,17 @@ export function authenticate(access: Access, urls: UrlSigner): MiddlewareHandler
       c.set('tenant', DEFAULT_TENANT);
       c.set('policy', null);
       c.set('key', null);
+      c.set('quota', quota);
     } else {
-      const { id, tenant, policy, operator } = await access.opened(c.req.header('authorization'));
-      if (operator)
+      const key = await access.opened(c.req.header('authorization'));
+      if (key.operator)
         throw new RequestError(403, "This is an operator's key: it opens no files and batches. Use a tenant's key.", {
           code: 'operator_key',
         });
-      c.set('tenant', tenant);
-      c.set('policy', policy);
-      c.set('key', id);
+      c.set('tenant', key.tenant);
+      c.set('policy', key.policy);
+      c.set('key', key.id);
+      c.set('quota', quotaOf(key.quota, quota));
     }
     await next();
   };

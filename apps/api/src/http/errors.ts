@@ -6,8 +6,12 @@ import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Env } from '../deps.ts';
 
-/** Seconds after which a client should ask again while the bucket or the queue is down. */
-const RETRY_SECONDS = 5;
+/** Whether asking again may help, and after how many seconds, where the error does not say so itself. */
+const AGAIN: Readonly<Record<number, { retry: boolean; seconds: number }>> = {
+  409: { retry: false, seconds: 0 },
+  429: { retry: true, seconds: 1 },
+  503: { retry: true, seconds: 5 },
+};
 
 /** Turns whatever a route throws into the wire's error shape. What is not the client's doing is logged, and told to no one. */
 export function onError(logger: Logger): ErrorHandler<Env> {
@@ -30,11 +34,13 @@ export function onError(logger: Logger): ErrorHandler<Env> {
 
 /** The response for an error that has a place on the wire. */
 export function errorResponse(c: Context<Env>, error: RequestError): Response {
-  // The openai SDK repeats a 409 unless told that repeating cannot help.
-  if (error.status === 409) c.header('x-should-retry', 'false');
   if (error.status === 401) c.header('www-authenticate', 'Bearer');
-  if (error.status === 429) c.header('retry-after', '1');
-  if (error.status === 503) c.header('retry-after', String(RETRY_SECONDS));
+  // The openai SDK repeats 409 and 429 unless told that repeating cannot help.
+  const again = error.again ?? AGAIN[error.status];
+  if (again !== undefined) {
+    c.header('x-should-retry', String(again.retry));
+    if (again.seconds > 0) c.header('retry-after', String(Math.ceil(again.seconds)));
+  }
   // The rest of a body that is too large will not be read.
   if (error.status === 413) c.header('connection', 'close');
   return c.json(error.body(), contentful(error.status));

@@ -1,9 +1,10 @@
-import { RequestError } from '@batchmill/contract';
+import { checkDepth, RequestError } from '@batchmill/contract';
+import type { MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 
-/** Refuses a JSON body over `maxBytes`, by its declared length or while it is read. */
-export function jsonLimit(maxBytes: number) {
-  return bodyLimit({
+/** Refuses a JSON body over `maxBytes`, by its declared length or while it is read, and one that is nested too deep. */
+export function jsonLimit(maxBytes: number): MiddlewareHandler {
+  const limit = bodyLimit({
     maxSize: maxBytes,
     onError: () => {
       throw new RequestError(413, `The body is larger than the ${maxBytes} bytes allowed.`, {
@@ -11,4 +12,10 @@ export function jsonLimit(maxBytes: number) {
       });
     },
   });
+  return (c, next) =>
+    limit(c, async () => {
+      // Before any schema walks it. What is no JSON is refused by what reads it next.
+      if (c.req.header('content-type') !== undefined) checkDepth(await c.req.json().catch(() => null));
+      await next();
+    });
 }

@@ -1,5 +1,5 @@
 import { EventsAccepted, newId, RequestError } from '@batchmill/contract';
-import { deleteFile, type StagedFile, stageFile } from '@batchmill/files';
+import { deleteFile, type StagedFile, secondsOf, stageFile } from '@batchmill/files';
 import { type RawEvent, type ReadyTrigger, requireBearer, type Upload } from '@batchmill/triggers';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
@@ -41,7 +41,7 @@ const route = createRoute({
   },
 });
 
-export function postEventsRoute(api: Api, { bucket, limits, receiver }: Deps): void {
+export function postEventsRoute(api: Api, { bucket, batch, limits, receiver }: Deps): void {
   const limit = bodyLimit({
     maxSize: MOST_BYTES,
     onError: () => {
@@ -89,6 +89,7 @@ export function postEventsRoute(api: Api, { bucket, limits, receiver }: Deps): v
       },
       discard: (staged) => staged.discard(),
     });
+    const mostSeconds = secondsOf(batch.retention?.(tenant).files ?? null);
     let published = false;
     const upload: Upload = {
       files: form.files.map(({ field, filename, received: { id, bytes, type } }) => ({
@@ -101,7 +102,7 @@ export function postEventsRoute(api: Api, { bucket, limits, receiver }: Deps): v
       publish: async () => {
         published = true;
         for (const { filename, received } of form.files)
-          await received.publish({ filename, purpose: 'user_data', secondsToLive: FILE_SECONDS });
+          await received.publish({ filename, purpose: 'user_data', secondsToLive: FILE_SECONDS, mostSeconds });
       },
       discard: async () => {
         for (const { received } of form.files)

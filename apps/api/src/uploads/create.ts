@@ -1,11 +1,11 @@
 import { UploadCreate, UploadObject } from '@batchmill/contract';
-import { createUpload } from '@batchmill/files';
+import { createUpload, secondsOf } from '@batchmill/files';
 import { createRoute } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
 import { ANY_ERROR, ERROR, json } from '../openapi.ts';
 
-export function createUploadRoute(api: Api, { bucket, limits }: Deps): void {
+export function createUploadRoute(api: Api, { bucket, batch, limits }: Deps): void {
   const route = createRoute({
     method: 'post',
     path: '/v1/uploads',
@@ -24,7 +24,9 @@ export function createUploadRoute(api: Api, { bucket, limits }: Deps): void {
     },
   });
   api.openapi(route, async (c) => {
-    const upload = await createUpload(bucket, c.get('tenant'), c.req.valid('json'), limits.upload);
+    const tenant = c.get('tenant');
+    const mostSeconds = secondsOf(batch.retention?.(tenant).files ?? null);
+    const upload = await createUpload(bucket, tenant, c.req.valid('json'), { limits: limits.upload, mostSeconds });
     return c.json(upload, 200);
   });
 }

@@ -1,10 +1,24 @@
 import type { Bucket } from '@batchmill/bucket';
 import { loadConfig } from '@batchmill/config';
-import { anyKeys, createKey, isLive, listKeys, revokeKey } from '@batchmill/keys';
+import { anyKeys, createKey, isLive, type KeyQuota, listKeys, revokeKey } from '@batchmill/keys';
 import { loadPolicies } from '@batchmill/safety';
 import type { Command } from 'commander';
 import { CommandError } from '../errors.ts';
 import { openConfiguredBucket } from '../service.ts';
+
+interface KeyOptions {
+  name: string;
+  tenant: string;
+  policy?: string;
+  operator?: boolean;
+  days?: string;
+  batches?: string;
+  items?: string;
+  mb?: string;
+  rps?: string;
+}
+
+const DEFAULT = '(default: by QUOTA_…; "any": no limit)';
 
 /** `keys create|ensure|list|revoke`: works on the bucket (BUCKET_URL, or the embedded one), with no server running or many. */
 export function keysCommand(program: Command): void {
@@ -18,7 +32,11 @@ export function keysCommand(program: Command): void {
     .option('--policy <name>', 'content policy that everything done with it is judged by too (POLICIES)')
     .option('--operator', "opens what is the operator's (metrics, scaling, queues) and no tenant's data", false)
     .option('--days <n>', 'days until it expires (default: never)')
-    .action(async (options: CreateOptions) => {
+    .option('--batches <n>', `most batches that have not ended ${DEFAULT}`)
+    .option('--items <n>', `most items of these batches ${DEFAULT}`)
+    .option('--mb <n>', `most MiB of their input files ${DEFAULT}`)
+    .option('--rps <n>', `most requests a second ${DEFAULT}`)
+    .action(async (options: KeyOptions) => {
       const { policies } = loadConfig().safety;
       if (options.policy !== undefined) (await loadPolicies(policies)).resolve(options.tenant, [options.policy]);
       const bucket = await openConfiguredBucket(loadConfig());
@@ -79,15 +97,7 @@ export function keysCommand(program: Command): void {
     });
 }
 
-interface CreateOptions {
-  name: string;
-  tenant: string;
-  policy?: string;
-  operator?: boolean;
-  days?: string;
-}
-
-async function create(bucket: Bucket, options: CreateOptions): Promise<void> {
+async function create(bucket: Bucket, options: KeyOptions): Promise<void> {
   const days = options.days === undefined ? null : Number(options.days);
   if (days !== null && !(days > 0)) throw new CommandError('--days takes a number above 0.');
   const { key, record } = await createKey(bucket, {
@@ -95,9 +105,28 @@ async function create(bucket: Bucket, options: CreateOptions): Promise<void> {
     name: options.name,
     ...(options.policy === undefined ? {} : { policy: options.policy }),
     ...(options.operator === true ? { operator: true } : {}),
+    quota: quotaOf(options),
     ...(days === null ? {} : { expiresAt: Math.floor(Date.now() / 1000 + days * 86_400) }),
   });
   const whose = record.operator ? 'operators' : `tenant '${record.tenant}'`;
   process.stderr.write(`Key ${record.id} for ${whose}. Keep it: it cannot be shown again.\n`);
   process.stdout.write(`${key}\n`);
+}
+
+function quotaOf({ batches, items, mb, rps }: KeyOptions): KeyQuota {
+  const megabytes = most('mb', mb);
+  return {
+    batches: most('batches', batches),
+    items: most('items', items),
+    bytes: megabytes == null ? megabytes : megabytes * 2 ** 20,
+    requests_per_second: most('rps', rps),
+  };
+}
+
+/** `undefined`: as the settings say; `null`: no limit. */
+function most(option: string, text: string | undefined): number | null | undefined {
+  if (text === undefined) return undefined;
+  if (text === 'any') return null;
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new CommandError(`--${option} takes a whole number above 0, or "any".`);
+  return Number(text);
 }

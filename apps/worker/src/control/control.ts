@@ -1,5 +1,6 @@
-import { type PlanLimits, reconcile, sweep } from '@batchmill/batch';
+import { type PlanLimits, reconcile, sweep, tidy } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
+import { type RetentionByTenant, retentionOf } from '@batchmill/files';
 import { createGuard } from '@batchmill/guard';
 import type { DeliverJob, Queues } from '@batchmill/queue';
 import type { Logger } from '@batchmill/telemetry';
@@ -11,6 +12,10 @@ export interface ControlOptions {
   queues: Queues;
   limits: PlanLimits;
   sweepIntervalMs: number;
+  /** How long what tenants have is kept. Default: until somebody deletes it. */
+  retention?: RetentionByTenant;
+  /** How often everything is looked through for what is too old or belongs to nothing. Default: an hour. */
+  tidyIntervalMs?: number;
   lockMs: number;
   /** Which addresses webhooks may go to, beside the public ones. */
   fetch: { allow: readonly string[]; http: boolean };
@@ -24,6 +29,9 @@ export interface ControlOptions {
 /** Webhooks on their way at a time, and of those to one endpoint and of one tenant: a slow receiver holds up none but its own. */
 const DELIVERIES = 256;
 const PLACES = { perEndpoint: 4, perTenant: 32 };
+
+/** Listing everything takes its time where there is much. */
+const TIDY_MS = 3_600_000;
 
 /** Batches looked at side by side by one control worker. */
 const CONCURRENCY = 4;
@@ -73,15 +81,34 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
     },
     { concurrency: CONCURRENCY, lockMs, onError },
   );
+  const retention = (tenant: string) => retentionOf(options.retention ?? {}, tenant);
+  const tidyMs = options.tidyIntervalMs ?? TIDY_MS;
+  // Not by all control workers at the same moment.
+  let tidyAt = performance.now() + (Math.random() * tidyMs) / 10;
+  let tidying: Promise<void> | null = null;
+  const stop = new AbortController();
+  // Beside the sweeps: open batches do not wait for it.
+  const tidyUp = async () => {
+    try {
+      const tidied = await tidy(bucket, { retention, signal: stop.signal });
+      if (tidied.batches + tidied.orphans > 0) log.info(tidied, 'tidied');
+    } catch (error) {
+      log.warn({ err: error }, 'not everything was tidied; the next round will go on');
+    } finally {
+      tidyAt = performance.now() + tidyMs;
+      tidying = null;
+    }
+  };
   const sweeps = queues.consumeSweep(
     async () => {
       const { open } = await sweep(bucket, queues);
       const trigger = (tenant: string, batchId: string) => queues.triggerReconcile({ tenant, batchId });
-      const { closed } = await sweepWindows({ bucket, trigger }, Date.now(), (err, id) =>
+      const { closed } = await sweepWindows({ bucket, trigger, retention }, Date.now(), (err, id) =>
         log.error({ err, trigger: id }, 'a window of events could not be closed; the next sweep will try again'),
       );
       const { lanes } = await sweepHooks(hooks);
       log.debug({ open, closed, lanes }, 'swept');
+      if (performance.now() >= tidyAt) tidying ??= tidyUp();
     },
     { lockMs, onError },
   );
@@ -95,7 +122,9 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
   return {
     close: async () => {
       clearInterval(timer);
+      stop.abort();
       await Promise.all([reconciles.close(), sweeps.close(), deliveries.close()]);
+      await tidying;
       await sender.close();
     },
   };

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Item, lineId, type ResultRecord, resultRecord } from '@batchmill/batch';
 import { BucketUnavailableError } from '@batchmill/bucket';
-import { type FindingCounts, newId, RequestError, type Usage } from '@batchmill/contract';
+import { checkDepth, type FindingCounts, newId, RequestError, type Usage } from '@batchmill/contract';
 import { EngineError } from '@batchmill/engine';
 import type { Lane } from '@batchmill/queue';
 import {
@@ -131,6 +131,7 @@ async function answerItem(
   if (task === undefined) throw new RequestError(404, `Unknown endpoint: ${item.url}`, { code: 'unknown_url' });
   const missing = scope.safety.filters.find(({ unavailable }) => unavailable !== undefined)?.unavailable;
   if (missing !== undefined) throw missing;
+  checkDepth(item.body);
   for (let attempt = 0; ; attempt++) {
     const ids = { tenant: scope.tenant, batchId: scope.batchId, customId: item.custom_id };
     const judge = new ItemJudge(scope.safety, ids);

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { type Bucket, layout } from '@batchmill/bucket';
 import { addFindings, addUsage, type FindingCounts, NO_USAGE, newId, progressUnit } from '@batchmill/contract';
 import { metrics } from '@batchmill/telemetry';
@@ -14,6 +13,7 @@ import {
   readFact,
   settleFact,
 } from '../state.ts';
+import { lineId } from './line-id.ts';
 import { mergeResults } from './merge.ts';
 import { ResultFile } from './result-file.ts';
 
@@ -98,9 +98,4 @@ function neverRun(batchId: string, outcome: Outcome, position: number, customId:
       ? { code: 'batch_cancelled', message: 'This request was not executed because the batch was cancelled.' }
       : { code: 'batch_expired', message: 'This request was not executed before the completion window expired.' };
   return resultRecord(position, { id: lineId(batchId, position), custom_id: customId, response: null, error }, null);
-}
-
-/** The id of a line, made from batch and position: the same however often the line is made. */
-export function lineId(batchId: string, position: number): string {
-  return `batch_req_${hash('sha256', `${batchId}:${position}`).slice(0, 32)}`;
 }

@@ -19,21 +19,31 @@ export class Fingerprints {
     return this.#insert(high, low);
   }
 
+  has(text: string): boolean {
+    const digest = hash('sha256', text, 'buffer');
+    return this.#slot(digest.readBigUInt64LE(0) || 1n, digest.readBigUInt64LE(8)).taken;
+  }
+
   get size(): number {
     return this.#size;
   }
 
   #insert(high: bigint, low: bigint): boolean {
+    const { i, taken } = this.#slot(high, low);
+    if (taken) return false;
+    this.#slots[2 * i] = high;
+    this.#slots[2 * i + 1] = low;
+    this.#size++;
+    return true;
+  }
+
+  /** Where these two are, or where they belong. */
+  #slot(high: bigint, low: bigint): { i: number; taken: boolean } {
     const mask = this.#capacity - 1;
     for (let i = Number(high & BigInt(mask)); ; i = (i + 1) & mask) {
       const there = this.#slots[2 * i];
-      if (there === 0n) {
-        this.#slots[2 * i] = high;
-        this.#slots[2 * i + 1] = low;
-        this.#size++;
-        return true;
-      }
-      if (there === high && this.#slots[2 * i + 1] === low) return false;
+      if (there === 0n) return { i, taken: false };
+      if (there === high && this.#slots[2 * i + 1] === low) return { i, taken: true };
     }
   }
 

@@ -6,6 +6,7 @@ import { type BatchFact, FailedFact, PlanFact, settleFact } from '../state.ts';
 import { estimate } from './estimate.ts';
 import { Fingerprints } from './fingerprints.ts';
 import { splitLines } from './lines.ts';
+import { failedLines } from './retried.ts';
 import { ShardWriter } from './shards.ts';
 import { validateLine } from './validate.ts';
 
@@ -44,8 +45,11 @@ export async function planBatch(
   let position = 0;
   let model: string | null = null;
 
+  const again = batch.retry_of === null ? null : await failedLines(bucket, batch.tenant, batch.retry_of);
   const source = await readFile(bucket, batch.tenant, batch.input_file_id);
-  if (source === null) {
+  if (again === 'gone') {
+    ofFile('file_not_found', `The error file of '${batch.retry_of?.batch_id}' was deleted or has expired.`);
+  } else if (source === null) {
     ofFile('file_not_found', `The input file '${batch.input_file_id}' was deleted or has expired.`);
   } else {
     for await (const lines of splitLines(source, limits.lineBytes)) {
@@ -56,6 +60,7 @@ export async function planBatch(
           continue;
         }
         const at = { line: line.number };
+        if (again !== null && !again.has(result.customId)) continue;
         if (!seen.add(result.customId)) {
           report({
             ...at,

@@ -26,12 +26,12 @@ export function templateMessages(
     const result: TemplateMessage = { role: message.role, content };
     if (message.toolCalls !== undefined && message.toolCalls.length > 0) {
       result.tool_calls = message.toolCalls.map((call) => ({
-        id: call.id,
+        id: guard.breakUp(call.id),
         type: 'function',
         function: { name: guard.breakUp(call.name), arguments: callArguments(call, template, guard) },
       }));
     }
-    if (message.toolCallId !== undefined) result.tool_call_id = message.toolCallId;
+    if (message.toolCallId !== undefined) result.tool_call_id = guard.breakUp(message.toolCallId);
     if (message.toolName !== undefined) result.name = guard.breakUp(message.toolName);
     return result;
   });

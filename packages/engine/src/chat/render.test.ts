@@ -212,6 +212,8 @@ describe('refusals are bad requests', () => {
 });
 
 describe('any text', () => {
+  /** As Mistral's templates do with the ids of calls. */
+  const printsAll = `${chatml}{% for m in messages %}{% if m.tool_call_id %} {{ m.tool_call_id }} {{ m.name }} {% endif %}{% for c in m.tool_calls %} {{ c.id }} {{ c.function.name }} {% endfor %}{% endfor %}{% for t in tools %}{{ t.function.name }}{% endfor %}`;
   const hostile = fc
     .array(
       fc.oneof(
@@ -229,6 +231,7 @@ describe('any text', () => {
     ['Gemma 4', gemma4],
     ['Gemma 4, first template', template('gemma-4-older')],
     ['Qwen 3', qwen3],
+    ['one that prints ids and names', printsAll],
   ])('brings no control token of its own into a prompt: %s', (_name, source) => {
     const request = (text: string): PromptRequest => ({
       messages: [
@@ -245,9 +248,16 @@ describe('any text', () => {
         {
           role: 'assistant',
           content: [{ type: 'text', text: `a${text}` }],
-          toolCalls: [{ id: 'a', name: `f${text}`, arguments: JSON.stringify({ [`k${text}`]: [text, { text }] }) }],
+          toolCalls: [
+            { id: `i${text}`, name: `f${text}`, arguments: JSON.stringify({ [`k${text}`]: [text, { text }] }) },
+          ],
         },
-        { role: 'tool', content: [{ type: 'text', text: `t${text}` }], toolCallId: 'a' },
+        {
+          role: 'tool',
+          content: [{ type: 'text', text: `t${text}` }],
+          toolCallId: `i${text}`,
+          toolName: `n${text}`,
+        },
         say('user', `v${text}`),
       ],
       tools: [

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type BatchDeps, createBatch, readFact } from '@batchmill/batch';
 import { type Bucket, layout, type WindowPlace } from '@batchmill/bucket';
 import { BatchCreate } from '@batchmill/contract';
-import { createFile, inOrder } from '@batchmill/files';
+import { createFile, inOrder, secondsOf } from '@batchmill/files';
 import { z } from 'zod';
 import type { Ledger } from './ledger.ts';
 
@@ -72,6 +72,7 @@ export async function closeWindow(
       id: window.file_id,
       filename: `${window.metadata.trigger_name ?? 'trigger'}.jsonl`,
       purpose: 'batch',
+      mostSeconds: secondsOf(deps.retention?.(at.tenant).files ?? null),
       source: chosenLines(bucket, at, new Set(items)),
     });
     await createBatch(
