@@ -36,7 +36,7 @@ export const ERROR = {
 };
 
 /** The error responses that every route under `/v1` has. */
-export const ANY_ERROR = { 401: ERROR[401], 403: ERROR[403], 500: ERROR[500], 503: ERROR[503] };
+export const ANY_ERROR = { 401: ERROR[401], 403: ERROR[403], 429: ERROR[429], 500: ERROR[500], 503: ERROR[503] };
 
 /** The whole API as OpenAPI 3.1, made from the schemas that check the requests. */
 export function openApiDocument(api: Api) {

@@ -28,7 +28,6 @@ export function createBatchRoute(api: Api, deps: Deps): void {
       400: ERROR[400],
       413: ERROR[413],
       415: ERROR[415],
-      429: ERROR[429],
     },
   });
   api.openapi(route, async (c) => {

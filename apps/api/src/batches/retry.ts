@@ -30,7 +30,6 @@ export function retryBatchRoute(api: Api, deps: Deps): void {
       409: ERROR[409],
       413: ERROR[413],
       415: ERROR[415],
-      429: ERROR[429],
     },
   });
   api.openapi(route, async (c) => {

@@ -213,7 +213,7 @@ describe('refusals are bad requests', () => {
 
 describe('any text', () => {
   /** As Mistral's templates do with the ids of calls. */
-  const printsAll = `${chatml}{% for m in messages %}{% if m.tool_call_id %} {{ m.tool_call_id }} {{ m.name }} {% endif %}{% for c in m.tool_calls %} {{ c.id }} {{ c.function.name }} {% endfor %}{% endfor %}{% for t in tools %}{{ t.function.name }}{% endfor %}`;
+  const printsAll = `${chatml}{% for m in messages %}{% if m.tool_call_id %} {{ m.tool_call_id }} {{ m.name }} {% endif %}{% if m.tool_calls %}{% for c in m.tool_calls %} {{ c.id }} {{ c.function.name }} {% endfor %}{% endif %}{% endfor %}{% for t in tools %}{{ t.function.name }}{% endfor %}`;
   const hostile = fc
     .array(
       fc.oneof(
