@@ -76,15 +76,15 @@ export async function admit(
 
 function check(quota: Quota, held: Quota & { batches: number }, wanted: Pick<Held, 'items' | 'bytes'>): void {
   const asked = { batches: 1, ...wanted };
-  for (const of of ['batches', 'items', 'bytes'] as const) {
-    const most = quota[of];
-    const now = held[of] ?? 0;
-    if (most === null || now + asked[of] <= most) continue;
+  for (const kind of ['batches', 'items', 'bytes'] as const) {
+    const most = quota[kind];
+    const now = held[kind] ?? 0;
+    if (most === null || now + asked[kind] <= most) continue;
     // A batch that is larger than all there is will not fit later either.
-    const never = asked[of] > most;
+    const never = asked[kind] > most;
     throw new RequestError(
       429,
-      `This API key may have ${most} ${of} in batches that have not ended, has ${now}, and this batch has ${asked[of]}. ` +
+      `This API key may have ${most} ${kind} in batches that have not ended, has ${now}, and this batch has ${asked[kind]}. ` +
         (never ? 'Split it into smaller batches.' : 'Wait until a batch has ended, or cancel one.'),
       { code: 'quota_exceeded', again: { retry: false, seconds: never ? 0 : AGAIN_SECONDS } },
     );
