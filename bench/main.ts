@@ -18,6 +18,7 @@ const BENCHMARKS = [
   'lexicon',
   'filters',
   'triggers',
+  'lambda',
   'chaos',
   'rolling',
   'api',

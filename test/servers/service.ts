@@ -76,6 +76,11 @@ export class ServiceProcess {
     return this.#child?.pid ?? 0;
   }
 
+  /** `null` while it runs, and if a signal ended it. */
+  get exitCode(): number | null {
+    return this.#child?.exitCode ?? null;
+  }
+
   get running(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
