@@ -7,6 +7,9 @@ import { expect, test } from 'vitest';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DOCKERFILES = globSync('infra/docker/*.Dockerfile', { cwd: ROOT });
 
+/** Lambda brings its own user, init and checks. */
+const SERVICES = DOCKERFILES.filter((path) => !path.includes('lambda'));
+
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
 /** The instructions, continued lines joined. */
@@ -35,7 +38,7 @@ test.for(DOCKERFILES)('%s copies only what is there and what .dockerignore lets 
   }
 });
 
-test.for(DOCKERFILES)('%s runs what exists, not as root, under tini, with a health check', (path) => {
+test.for(SERVICES)('%s runs what exists, not as root, under tini, with a health check', (path) => {
   const last = (name: string) => instructions(path).findLast((line) => line.startsWith(`${name} `)) ?? '';
   expect(last('USER')).toBe('USER 10001');
   expect(last('ENTRYPOINT')).toContain('tini');
@@ -44,8 +47,19 @@ test.for(DOCKERFILES)('%s runs what exists, not as root, under tini, with a heal
   expect(existsSync(join(ROOT, main)), main).toBe(true);
 });
 
-test('both images and compose name files and targets that exist', () => {
-  expect(DOCKERFILES.map((path) => basename(path)).sort()).toEqual(['api.Dockerfile', 'worker.Dockerfile']);
+test("Lambda's image runs a handler that exists, and so does its alternative", () => {
+  const lambda = 'infra/docker/lambda.Dockerfile';
+  expect(instructions(lambda).findLast((line) => line.startsWith('CMD '))).toBe('CMD ["lambda.handler"]');
+  for (const name of ['lambda', 'lambda-streaming'])
+    expect(existsSync(join(ROOT, 'apps/api', `${name}.mjs`))).toBe(true);
+});
+
+test('images and compose name files and targets that exist', () => {
+  expect(DOCKERFILES.map((path) => basename(path)).sort()).toEqual([
+    'api.Dockerfile',
+    'lambda.Dockerfile',
+    'worker.Dockerfile',
+  ]);
   const compose = read('docker-compose.yml');
   for (const [, path = ''] of compose.matchAll(/dockerfile: (\S+)/g)) expect(DOCKERFILES).toContain(path);
   for (const [, target] of compose.matchAll(/target: (\w+)$/gm)) {
