@@ -45,8 +45,13 @@ export function foldCharacter(character: string, latin: boolean): string | null 
   return folded;
 }
 
+/** Letters in black circles and squares, and those that flags are made of: Unicode has no other form for them. */
+const ENCLOSED = [0x1f150, 0x1f170, 0x1f1e6];
+
 function fold(character: string, latin: boolean): string | null {
   if (INVISIBLE.test(character)) return '';
+  const code = character.codePointAt(0) ?? 0;
+  for (const first of ENCLOSED) if (code >= first && code < first + 26) return String.fromCharCode(97 + code - first);
   // Full-width, mathematical, circled letters are compatibility forms; marks come apart and go.
   const plain = character
     .normalize('NFKD')

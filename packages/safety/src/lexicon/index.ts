@@ -26,7 +26,7 @@ export function lexicon({ lists = [], words = {}, allow = [] }: LexiconOptions):
     looks.push({ category: 'profanity', severity: 2, matcher: new Matcher(lists.flatMap(wordsOf), allow) });
   return {
     name: 'lexicon',
-    version: `1-${createHash('sha256')
+    version: `2-${createHash('sha256')
       .update(JSON.stringify([lists, words, allow]))
       .digest('hex')
       .slice(0, 12)}`,

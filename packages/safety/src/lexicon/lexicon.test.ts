@@ -47,6 +47,13 @@ describe('a matcher', () => {
     ['a d1rty - word', 'd1rty - word'],
     ['dirtyword', 'dirtyword'],
     ['какой ублюдок', 'ублюдок'],
+    ['какой у б л ю д о к', 'у б л ю д о к'],
+    ['🅢🅗🅘🅣', '🅢🅗🅘🅣'],
+    ['🅱🅰🆂🆃🅰🆁🅳', '🅱🅰🆂🆃🅰🆁🅳'],
+    ['🇸🇭🇮🇹', '🇸🇭🇮🇹'],
+    ['what sh*t is', 'sh*t'],
+    ['**b*st*rd**', 'b*st*rd'],
+    ['s**t!', 's**t'],
     ['他是混蛋', '混蛋'],
     ['Scheiße und SCHEISSE', 'Scheiße'],
     ['(piss)', 'piss'],
@@ -60,6 +67,8 @@ describe('a matcher', () => {
     'The shitake and the Mississippi; he passes the wankel engine',
     'a bastardised classic assassin',
     'options a, b, c and s',
+    'sh*p and w*nd, s*t, a*b*c, 5*4, ***, s***t***',
+    'flags 🇸🇪 🇭🇺 🇮🇹',
     'case 5417 of 1971, 455 seats, $417 paid',
     'the dirty, worded',
     'https://example.com/s/h/i/t',
@@ -86,6 +95,12 @@ describe('a matcher', () => {
         expect(found(text)).toContain(hidden);
       }),
     );
+  });
+
+  it('finds names with digits in them', () => {
+    const names = new Matcher(['4711', 'Web3', 'Studio 54']);
+    const text = 'Is 4711 older than web3, or STUDIO 54? Not 47110, 471 or Webe.';
+    expect(names.find(text).map(({ start, end }) => text.slice(start, end))).toEqual(['4711', 'web3', 'STUDIO 54']);
   });
 
   it('gives places in order, apart, inside the text, whatever it is', () => {

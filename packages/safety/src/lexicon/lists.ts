@@ -2,7 +2,8 @@ import naughty from 'naughty-words';
 import { englishDataset } from 'obscenity';
 
 /**
- * Built-in lists of swear words. English: the dataset of `obscenity` (https://github.com/jo3-l/obscenity); the others: the
+ * Built-in lists of swear words. English: the dataset of `obscenity` (https://github.com/jo3-l/obscenity), with what is made of
+ * its words; the others: the
  * List of Dirty, Naughty, Obscene and Otherwise Bad Words (https://github.com/LDNOOBW, CC BY 4.0).
  */
 export const LISTS = [
@@ -35,12 +36,24 @@ export function wordsOf(list: ListName): string[] {
   return Array.isArray(words) ? words.filter((word) => typeof word === 'string') : [];
 }
 
+/** What is made of the words of the dataset, which has the plain forms only. */
+const DERIVED =
+  'fucking fuckin fucked fucker fuckers fuckface fucktard fucktards fuckwit fuckwits motherfucker motherfuckers motherfucking ' +
+  'clusterfuck shitty shitting shithead shitheads shithole shitholes bullshit horseshit dipshit dipshits apeshit asshole assholes ' +
+  'arsehole arseholes dumbass dumbasses jackass jackasses dickhead dickheads cocksucker cocksuckers cocksucking cumming cumshot ' +
+  'cumshots bitches bitching bitchy pissed pissing wanker wankers wanking whoring slutty faggot faggots nigga niggas titty titties ' +
+  'masturbating masturbated masturbation retarded bollock cuckold';
+
 function english(): string[] {
   const words = new Set<string>();
   englishDataset.removePhrasesIf(({ metadata }) => {
     if (metadata !== undefined) words.add(metadata.originalWord);
     return false;
   });
-  // As people write them in the plural.
-  return [...words].flatMap((word) => [word, `${word}s`]);
+  return [...new Set([...[...words].flatMap((word) => [word, pluralOf(word)]), ...DERIVED.split(' ')])];
+}
+
+function pluralOf(word: string): string {
+  if (/(?:s|x|ch|sh)$/.test(word)) return `${word}es`;
+  return /[^aeiou]y$/.test(word) ? `${word.slice(0, -1)}ies` : `${word}s`;
 }

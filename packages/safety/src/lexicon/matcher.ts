@@ -9,11 +9,13 @@ export interface Match extends Span {
 /** Words of one letter less than this are not looked for in rows of single letters: `a s s` is too often a list. */
 const SPACED_LEAST = 3;
 const LONGEST_CHUNK = 64;
+/** `a*b` is a product. */
+const STARRED_LEAST = 4;
 
 /**
  * Finds words in texts, also in disguise: other digits and signs for letters (`sh1t`), signs between letters (`f.u.c.k`),
- * letters apart (`f u c k`), look-alikes of other scripts, marks, invisible characters, letters repeated. Words are found as words,
- * never inside others: Scunthorpe is a town. Linear in the text's length.
+ * letters apart (`f u c k`) or left out (`f*ck`), look-alikes of other scripts, marks, invisible characters, letters repeated. Words
+ * are found as words, never inside others: Scunthorpe is a town. Linear in the text's length.
  */
 export class Matcher {
   /** Folded words of one part. */
@@ -22,9 +24,13 @@ export class Matcher {
   readonly #once = new Map<string, string>();
   /** Phrases by their first word. */
   readonly #phrases = new Map<string, { parts: string[]; word: string }[]>();
+  /** Words of one part by their length, for letters left out with stars. */
+  readonly #byLength = new Map<number, Set<string>>();
   /** Lengths of words of scripts without spaces, which are looked for inside rows of characters. */
   readonly #unspaced = new Set<number>();
   readonly #allowed: ReadonlySet<string>;
+  /** A word of the list has no letter in it: `4711`. */
+  #ofDigits = false;
   /** Hashes of plain words, cut to 16 bits: most rows of most texts are told from all of them by one look. */
   readonly #seen = new Uint8Array(0x1_0000);
 
@@ -49,6 +55,8 @@ export class Matcher {
     if (whole.length < 2) return;
     if (parts.length === 1 || whole.length >= 6) {
       this.#words.set(whole, word);
+      if (/^[0-9]+$/.test(whole)) this.#ofDigits = true;
+      this.#byLength.set(whole.length, (this.#byLength.get(whole.length) ?? new Set()).add(whole));
       if (UNSPACED.test(whole)) this.#unspaced.add(whole.length);
       this.#once.set(once(whole), word);
       this.#seen[hashOf(whole) & 0xffff] = 1;
@@ -77,11 +85,14 @@ export class Matcher {
       let before = 0;
       let odd = false;
       let ended = false;
+      // Of digits and signs alone there is no word, unless one of the list is such.
+      let readable = this.#ofDigits;
       for (; at < length; at++) {
         code = text.charCodeAt(at);
         if (code >= 128) {
           if (isWideSpace(code)) break;
           odd = true;
+          readable = true;
           letters++;
           continue;
         }
@@ -93,6 +104,7 @@ export class Matcher {
           hash = step(hash, letter);
           if (letter !== before) onceHash = step(onceHash, letter);
           before = letter;
+          readable = true;
           letters++;
         } else if (kind === SPACE) break;
         else if (kind === MARK) ended = letters > 0;
@@ -102,14 +114,15 @@ export class Matcher {
         }
       }
       if (letters === 1) {
-        const letter = singleLetter(text, start, at);
-        if (letter !== '') singles.push({ start, end: at, letter });
+        const letter = singleLetter(text, start, at, true);
+        if (letter !== '') singles.push({ start, end: at, letter, own: singleLetter(text, start, at, false) });
         continue;
       }
       if (singles.length > 0) {
         if (singles.length >= SPACED_LEAST) found.push(...this.#spaced(singles));
         singles = [];
       }
+      if (!readable) continue;
       if (odd || this.#mayBe(hash) || this.#mayBe(onceHash)) found.push(...this.#inChunk(text, { start, end: at }));
     }
     if (singles.length >= SPACED_LEAST) found.push(...this.#spaced(singles));
@@ -174,6 +187,25 @@ export class Matcher {
       const word = this.#words.get(reading) ?? (/(.)\1/u.test(reading) ? this.#repeated(reading) : null);
       if (word != null) return word;
     }
+    return this.#starred(text.slice(start, end));
+  }
+
+  /** `f*ck`: each star one letter, not the first, and no more of them than letters. */
+  #starred(piece: string): string | null {
+    if (!/^\p{L}[\p{L}\p{M}]*\*[\p{L}\p{M}*]*\p{L}$/u.test(piece) || piece.length > LONGEST_CHUNK) return null;
+    const parts = piece.split('*').map(foldWord);
+    const stars = parts.length - 1;
+    const length = parts.join('').length + stars;
+    if (length < STARRED_LEAST || 2 * stars > length) return null;
+    for (const word of this.#byLength.get(length) ?? []) {
+      let at = 0;
+      const fits = parts.every((part) => {
+        const there = word.startsWith(part, at);
+        at += part.length + 1;
+        return there;
+      });
+      if (fits) return this.#words.get(word) ?? null;
+    }
     return null;
   }
 
@@ -210,12 +242,13 @@ export class Matcher {
   /** Words in a row of single letters. */
   #spaced(singles: readonly Single[]): Match[] {
     const letters = singles.map(({ letter }) => letter);
+    const own = singles.map((single) => single.own);
     const found: Match[] = [];
     for (let from = 0; from < letters.length; ) {
       let to = Math.min(letters.length, from + 20);
       let match: Match | null = null;
       for (; to - from >= SPACED_LEAST && match === null; to--) {
-        const word = this.#words.get(letters.slice(from, to).join(''));
+        const word = this.#words.get(letters.slice(from, to).join('')) ?? this.#words.get(own.slice(from, to).join(''));
         const [first, last] = [singles[from], singles[to - 1]];
         if (word !== undefined && first && last) match = { word, start: first.start, end: last.end };
       }
@@ -234,6 +267,8 @@ const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script
 /** A row of one letter, perhaps with marks. */
 interface Single extends Span {
   letter: string;
+  /** The letter of its own script. */
+  own: string;
 }
 
 const LETTER = 1;
@@ -258,9 +293,9 @@ function hashOf(word: string): number {
   return hash;
 }
 
-function singleLetter(text: string, start: number, end: number): string {
+function singleLetter(text: string, start: number, end: number, latin: boolean): string {
   for (const character of text.slice(start, Math.min(end, start + 8))) {
-    const letter = foldCharacter(character, true) || leetLetter(character);
+    const letter = foldCharacter(character, latin) || leetLetter(character);
     if (letter) return letter.length === 1 ? letter : '';
   }
   return '';
@@ -304,6 +339,8 @@ function readingsOf(piece: string): string[] {
     other += sign === 'i' ? 'l' : sign;
   }
   const readings = plain === '' ? [] : [plain, own];
+  // As it is: some names have digits.
+  if (digits > 0) readings.push(foldWord(piece));
   // Numbers and codes are no words: there must be letters, and as many as digits.
   if (signs > 0 && letters > 0 && letters >= digits) readings.push(leet, other);
   return [...new Set(readings)];
