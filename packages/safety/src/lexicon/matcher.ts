@@ -22,8 +22,8 @@ export class Matcher {
   readonly #words = new Map<string, string>();
   /** The same with each letter once in a row, for repeated letters. */
   readonly #once = new Map<string, string>();
-  /** Phrases by their first word. */
-  readonly #phrases = new Map<string, { parts: string[]; word: string }[]>();
+  /** Phrases by the word of theirs that is least used. */
+  readonly #phrases = new Map<string, Phrase[]>();
   /** Words of one part by their length, for letters left out with stars. */
   readonly #byLength = new Map<number, Set<string>>();
   /** Lengths of words of scripts without spaces, which are looked for inside rows of characters. */
@@ -31,8 +31,8 @@ export class Matcher {
   readonly #allowed: ReadonlySet<string>;
   /** A word of the list has no letter in it: `4711`. */
   #ofDigits = false;
-  /** Hashes of plain words, cut to 16 bits: most rows of most texts are told from all of them by one look. */
-  readonly #seen = new Uint8Array(0x1_0000);
+  /** Hashes of plain words, cut to 17 bits: most rows of most texts are told from all of them by one look. */
+  readonly #seen = new Uint8Array(0x2_0000);
 
   constructor(words: Iterable<string>, allow: Iterable<string> = []) {
     this.#allowed = new Set([...allow].map((word) => word.toLowerCase()));
@@ -45,11 +45,14 @@ export class Matcher {
       .split(/[\s_-]+/)
       .map(foldWord)
       .filter((part) => part !== '');
-    const [first] = parts;
-    if (first === undefined) return;
     if (parts.length > 1) {
-      this.#phrases.set(first, [...(this.#phrases.get(first) ?? []), { parts, word }]);
-      this.#seen[hashOf(first) & 0xffff] = 1;
+      const at = parts.indexOf(parts.reduce((rarest, part) => (rarity(part) >= rarity(rarest) ? part : rarest)));
+      const key = parts[at] ?? '';
+      this.#phrases.set(key, [
+        ...(this.#phrases.get(key) ?? []),
+        { before: parts.slice(0, at).reverse(), after: parts.slice(at + 1), word },
+      ]);
+      this.#remember(key);
     }
     const whole = parts.join('');
     if (whole.length < 2) return;
@@ -59,8 +62,7 @@ export class Matcher {
       this.#byLength.set(whole.length, (this.#byLength.get(whole.length) ?? new Set()).add(whole));
       if (UNSPACED.test(whole)) this.#unspaced.add(whole.length);
       this.#once.set(once(whole), word);
-      this.#seen[hashOf(whole) & 0xffff] = 1;
-      this.#seen[hashOf(once(whole)) & 0xffff] = 1;
+      this.#remember(whole);
     }
   }
 
@@ -123,14 +125,23 @@ export class Matcher {
         singles = [];
       }
       if (!readable) continue;
-      if (odd || this.#mayBe(hash) || this.#mayBe(onceHash)) found.push(...this.#inChunk(text, { start, end: at }));
+      if (odd || this.#mayBe(hash, PLAIN) || (onceHash !== hash && this.#mayBe(onceHash, ONCE)))
+        found.push(...this.#inChunk(text, { start, end: at }));
     }
     if (singles.length >= SPACED_LEAST) found.push(...this.#spaced(singles));
     return apart(found);
   }
 
-  #mayBe(hash: number): boolean {
-    return this.#seen[hash & 0xffff] === 1;
+  #remember(word: string): void {
+    for (const [hash, form] of [
+      [hashOf(word), PLAIN],
+      [hashOf(once(word)), ONCE],
+    ] as const)
+      this.#seen[placeOf(hash)] = (this.#seen[placeOf(hash)] ?? 0) | form;
+  }
+
+  #mayBe(hash: number, form: number): boolean {
+    return ((this.#seen[placeOf(hash)] ?? 0) & form) !== 0;
   }
 
   #inChunk(text: string, chunk: Span): Match[] {
@@ -220,20 +231,16 @@ export class Matcher {
     return given.every((n, i) => n >= (wanted[i] ?? 1)) ? word : null;
   }
 
+  /** A phrase around one of its words. */
   #phraseAt(text: string, start: number, end: number): Match | null {
-    for (const first of readingsOf(text.slice(start, end))) {
-      for (const { parts, word } of this.#phrases.get(first) ?? []) {
-        let at = end;
-        let fits = true;
-        for (const part of parts.slice(1)) {
-          const next = /^[\s\p{P}]{1,8}([\p{L}\p{M}\p{N}@$!]{1,64})/u.exec(text.slice(at, at + 80));
-          if (next === null || !readingsOf(next[1] ?? '').includes(part)) {
-            fits = false;
-            break;
-          }
-          at += next[0].length;
-        }
-        if (fits) return { word, start, end: at };
+    for (const reading of readingsOf(text.slice(start, end))) {
+      for (const { before, after, word } of this.#phrases.get(reading) ?? []) {
+        const from = before.reduce<number | null>(
+          (at, part) => (at === null ? null : wordBefore(text, at, part)),
+          start,
+        );
+        const to = after.reduce<number | null>((at, part) => (at === null ? null : wordAfter(text, at, part)), end);
+        if (from !== null && to !== null) return { word, start: from, end: to };
       }
     }
     return null;
@@ -262,6 +269,35 @@ export class Matcher {
   }
 }
 
+interface Phrase {
+  /** The words before the one it is found by, the nearest first. */
+  before: string[];
+  after: string[];
+  word: string;
+}
+
+/** Words that are in every text, of which a phrase is not found. */
+const COMMON = new Set(
+  (
+    'the a an of to with and or in on at for by from is are was were be been his her him he she it its my your our their them us me ' +
+    'has had have having make made get got give do little young old big small year years no not all one two de la le les des du un une ' +
+    'avec sa son se en el los las con su der die das den dem ein eine mit und'
+  ).split(' '),
+);
+const rarity = (part: string) => (COMMON.has(part) ? 0 : part.length);
+
+/** Where the word ends that follows, if it is this one; what stands between is not long. */
+function wordAfter(text: string, at: number, word: string): number | null {
+  const next = /^[\s\p{P}]{1,8}([\p{L}\p{M}\p{N}@$!]{1,64})/u.exec(text.slice(at, at + 80));
+  return next !== null && readingsOf(next[1] ?? '').includes(word) ? at + next[0].length : null;
+}
+
+function wordBefore(text: string, at: number, word: string): number | null {
+  const from = Math.max(0, at - 80);
+  const last = /([\p{L}\p{M}\p{N}@$!]{1,64})[\s\p{P}]{1,8}$/u.exec(text.slice(from, at));
+  return last !== null && readingsOf(last[1] ?? '').includes(word) ? from + last.index : null;
+}
+
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}]/u;
 
 /** A row of one letter, perhaps with marks. */
@@ -286,6 +322,11 @@ const isWideSpace = (code: number) => code === 0xa0 || code === 0x3000 || code =
 
 const SEED = 7;
 const step = (hash: number, letter: number) => (Math.imul(hash, 31) + letter) | 0;
+
+/** What is remembered of a word: as it is, and with each letter once in a row. */
+const PLAIN = 1;
+const ONCE = 2;
+const placeOf = (hash: number) => (hash ^ (hash >>> 15)) & 0x1_ffff;
 
 function hashOf(word: string): number {
   let hash = SEED;
