@@ -7,6 +7,7 @@ import {
   personalData,
   rules,
   secrets,
+  WordSearch,
 } from '@batchmill/safety';
 import type { BenchOptions } from './main.ts';
 import { prose } from './prose.ts';
@@ -20,7 +21,7 @@ const TEXT = 3_000;
 
 const RULES = [
   { name: 'ticket', pattern: 'TICKET-\\d{4,8}', category: 'internal', severity: 4 },
-  { name: 'project', pattern: 'Project (Falcon|Osprey)', category: 'internal', severity: 4 },
+  { name: 'project', pattern: 'project (falcon|osprey)', flags: 'i', category: 'internal', severity: 4 },
   { name: 'draft', pattern: 'DRAFT v\\d+', category: 'internal', severity: 2 },
 ];
 
@@ -30,11 +31,12 @@ export async function run({ quick }: BenchOptions): Promise<Record<string, numbe
     name: 'bench',
     categories: { personal_data: 'redact', secrets: 'redact', profanity: 'annotate', internal: 'annotate' },
   });
+  const search = new WordSearch();
   const filters = [
-    minors(),
+    minors(search),
     personalData({ region: 'US' }),
     secrets(),
-    lexicon({ lists: ['profanity_en'] }),
+    lexicon({ lists: ['profanity_en'] }, search),
     rules(RULES),
   ];
   const judge = createJudge(policy, filters);

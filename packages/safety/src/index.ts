@@ -8,7 +8,7 @@ export {
   startGuard,
 } from './guard/index.ts';
 export { createJudge, type Judge, mergeResults } from './judge.ts';
-export { type LexiconOptions, lexicon, minors } from './lexicon/index.ts';
+export { type LexiconOptions, lexicon, minors, WordSearch } from './lexicon/index.ts';
 export { isJson, mask } from './mask.ts';
 export { type ModerationsOptions, moderate, moderations } from './moderations/index.ts';
 export { type PersonalDataOptions, personalData } from './personal-data/index.ts';

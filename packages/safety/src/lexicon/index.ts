@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import type { Filter, Finding } from '../port.ts';
 import { type ListName, wordsOf } from './lists.ts';
 import { type Match, Matcher } from './matcher.ts';
+import { WordSearch } from './word-search.ts';
 
 export { LISTS, type ListName } from './lists.ts';
 export { minors } from './minors.ts';
+export { WordSearch } from './word-search.ts';
 
 export interface LexiconOptions {
   /** Built-in lists; category `profanity`, severity 2. */
@@ -15,8 +17,11 @@ export interface LexiconOptions {
   allow?: readonly string[];
 }
 
-/** Finds the words of lists, in disguise too (see `Matcher`). Labels are the category. */
-export function lexicon({ lists = [], words = {}, allow = [] }: LexiconOptions): Filter {
+/**
+ * Finds the words of lists, in disguise too (see `Matcher`). Labels are the category.
+ * @param search shared with other filters that look for words
+ */
+export function lexicon({ lists = [], words = {}, allow = [] }: LexiconOptions, search = new WordSearch()): Filter {
   const looks = Object.entries(words).map(([category, list]) => ({
     category,
     severity: 4,
@@ -24,6 +29,7 @@ export function lexicon({ lists = [], words = {}, allow = [] }: LexiconOptions):
   }));
   if (lists.length > 0)
     looks.push({ category: 'profanity', severity: 2, matcher: new Matcher(lists.flatMap(wordsOf), allow) });
+  for (const { matcher } of looks) search.add(matcher);
   return {
     name: 'lexicon',
     version: `2-${createHash('sha256')
@@ -33,8 +39,8 @@ export function lexicon({ lists = [], words = {}, allow = [] }: LexiconOptions):
     categories: [...new Set(looks.map(({ category }) => category))],
     exact: true,
     inspect: async (segments) =>
-      segments.map(({ text }) =>
-        looks.flatMap(({ category, severity, matcher }) => findings(category, severity, matcher.find(text))),
+      segments.map((segment) =>
+        looks.flatMap(({ category, severity, matcher }) => findings(category, severity, search.find(matcher, segment))),
       ),
   };
 }

@@ -1,5 +1,6 @@
 import type { Span } from '../port.ts';
 import { foldCharacter, foldWord, leetLetter, once } from './fold.ts';
+import { findAll, hashOf, mayBe, noneSeen, ONCE, PLAIN, placeOf, type Row, type Seen, type Single } from './rows.ts';
 
 /** A word was found: which, and where. */
 export interface Match extends Span {
@@ -31,8 +32,8 @@ export class Matcher {
   readonly #allowed: ReadonlySet<string>;
   /** A word of the list has no letter in it: `4711`. */
   #ofDigits = false;
-  /** Hashes of plain words, cut to 17 bits: most rows of most texts are told from all of them by one look. */
-  readonly #seen = new Uint8Array(0x2_0000);
+  /** Where the hashes of plain words are: most rows of most texts are told from all of them by one look. */
+  readonly seen: Seen = noneSeen();
 
   constructor(words: Iterable<string>, allow: Iterable<string> = []) {
     this.#allowed = new Set([...allow].map((word) => word.toLowerCase()));
@@ -66,82 +67,21 @@ export class Matcher {
     }
   }
 
-  /**
-   * Every place of every word, from left to right, none overlapping. One pass over the rows of characters between spaces, a
-   * look-up in a table for each character; plain words, which are nearly all, are only hashed.
-   */
+  /** Every place of every word, from left to right, none overlapping. Of several matchers: `WordSearch`. */
   find(text: string): Match[] {
-    const found: Match[] = [];
-    let singles: Single[] = [];
-    const { length } = text;
-    for (let at = 0; at < length; ) {
-      let code = text.charCodeAt(at);
-      if (code < 128 ? KIND[code] === SPACE : isWideSpace(code)) {
-        at++;
-        continue;
-      }
-      const start = at;
-      let hash = SEED;
-      let onceHash = SEED;
-      let letters = 0;
-      let before = 0;
-      let odd = false;
-      let ended = false;
-      // Of digits and signs alone there is no word, unless one of the list is such.
-      let readable = this.#ofDigits;
-      for (; at < length; at++) {
-        code = text.charCodeAt(at);
-        if (code >= 128) {
-          if (isWideSpace(code)) break;
-          odd = true;
-          readable = true;
-          letters++;
-          continue;
-        }
-        const kind = KIND[code];
-        if (kind === LETTER || kind === CAPITAL) {
-          const letter = kind === CAPITAL ? code + 32 : code;
-          // A mark inside a word: `don't`, `f.u.c.k`.
-          if (ended) odd = true;
-          hash = step(hash, letter);
-          if (letter !== before) onceHash = step(onceHash, letter);
-          before = letter;
-          readable = true;
-          letters++;
-        } else if (kind === SPACE) break;
-        else if (kind === MARK) ended = letters > 0;
-        else {
-          odd = true;
-          letters++;
-        }
-      }
-      if (letters === 1) {
-        const letter = singleLetter(text, start, at, true);
-        if (letter !== '') singles.push({ start, end: at, letter, own: singleLetter(text, start, at, false) });
-        continue;
-      }
-      if (singles.length > 0) {
-        if (singles.length >= SPACED_LEAST) found.push(...this.#spaced(singles));
-        singles = [];
-      }
-      if (!readable) continue;
-      if (odd || this.#mayBe(hash, PLAIN) || (onceHash !== hash && this.#mayBe(onceHash, ONCE)))
-        found.push(...this.#inChunk(text, { start, end: at }));
-    }
-    if (singles.length >= SPACED_LEAST) found.push(...this.#spaced(singles));
-    return apart(found);
+    return findAll(text, [this], this.seen)[0] ?? [];
   }
 
   #remember(word: string): void {
-    for (const [hash, form] of [
-      [hashOf(word), PLAIN],
-      [hashOf(once(word)), ONCE],
-    ] as const)
-      this.#seen[placeOf(hash)] = (this.#seen[placeOf(hash)] ?? 0) | form;
+    this.seen[placeOf(hashOf(word))] = (this.seen[placeOf(hashOf(word))] ?? 0) | PLAIN;
+    const single = hashOf(once(word));
+    this.seen[placeOf(single)] = (this.seen[placeOf(single)] ?? 0) | ONCE;
   }
 
-  #mayBe(hash: number, form: number): boolean {
-    return ((this.#seen[placeOf(hash)] ?? 0) & form) !== 0;
+  /** Places in a row of characters between spaces, if by its hashes it may hold a word. */
+  inRow(text: string, row: Row): Match[] {
+    if (!row.hasLetters && !this.#ofDigits) return [];
+    return row.odd || mayBe(this.seen, row) ? this.#inChunk(text, row) : [];
   }
 
   #inChunk(text: string, chunk: Span): Match[] {
@@ -198,7 +138,8 @@ export class Matcher {
       const word = this.#words.get(reading) ?? (/(.)\1/u.test(reading) ? this.#repeated(reading) : null);
       if (word != null) return word;
     }
-    return this.#starred(text.slice(start, end));
+    const piece = text.slice(start, end);
+    return piece.includes('*') ? this.#starred(piece) : null;
   }
 
   /** `f*ck`: each star one letter, not the first, and no more of them than letters. */
@@ -247,7 +188,8 @@ export class Matcher {
   }
 
   /** Words in a row of single letters. */
-  #spaced(singles: readonly Single[]): Match[] {
+  inSingles(singles: readonly Single[]): Match[] {
+    if (singles.length < SPACED_LEAST) return [];
     const letters = singles.map(({ letter }) => letter);
     const own = singles.map((single) => single.own);
     const found: Match[] = [];
@@ -300,48 +242,6 @@ function wordBefore(text: string, at: number, word: string): number | null {
 
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}]/u;
 
-/** A row of one letter, perhaps with marks. */
-interface Single extends Span {
-  letter: string;
-  /** The letter of its own script. */
-  own: string;
-}
-
-const LETTER = 1;
-const CAPITAL = 2;
-const SPACE = 3;
-/** A plain mark that ends a word. */
-const MARK = 4;
-const KIND = new Uint8Array(128);
-for (let c = 97; c <= 122; c++) KIND[c] = LETTER;
-for (let c = 65; c <= 90; c++) KIND[c] = CAPITAL;
-for (const c of ' \n\r\t\f\v') KIND[c.charCodeAt(0)] = SPACE;
-for (const c of '.,;:?"\')]}') KIND[c.charCodeAt(0)] = MARK;
-
-const isWideSpace = (code: number) => code === 0xa0 || code === 0x3000 || code === 0x2003;
-
-const SEED = 7;
-const step = (hash: number, letter: number) => (Math.imul(hash, 31) + letter) | 0;
-
-/** What is remembered of a word: as it is, and with each letter once in a row. */
-const PLAIN = 1;
-const ONCE = 2;
-const placeOf = (hash: number) => (hash ^ (hash >>> 15)) & 0x1_ffff;
-
-function hashOf(word: string): number {
-  let hash = SEED;
-  for (let i = 0; i < word.length; i++) hash = step(hash, word.charCodeAt(i));
-  return hash;
-}
-
-function singleLetter(text: string, start: number, end: number, latin: boolean): string {
-  for (const character of text.slice(start, Math.min(end, start + 8))) {
-    const letter = foldCharacter(character, latin) || leetLetter(character);
-    if (letter) return letter.length === 1 ? letter : '';
-  }
-  return '';
-}
-
 /** Without the marks around it. */
 function trimmed(text: string, { start, end }: Span): Span {
   const edge = /[\s"'“”‘’«»„()[\]{}<>.,;:?!…*_~`#-]/;
@@ -385,11 +285,4 @@ function readingsOf(piece: string): string[] {
   // Numbers and codes are no words: there must be letters, and as many as digits.
   if (signs > 0 && letters > 0 && letters >= digits) readings.push(leet, other);
   return [...new Set(readings)];
-}
-
-function apart(matches: Match[]): Match[] {
-  const kept: Match[] = [];
-  for (const match of matches.sort((a, b) => a.start - b.start || b.end - a.end))
-    if (match.start >= (kept.at(-1)?.end ?? 0)) kept.push(match);
-  return kept;
 }

@@ -2,6 +2,7 @@ import type { Filter, Finding, Span } from '../port.ts';
 import { SEXUAL_MINORS } from '../taxonomy.ts';
 import { type Match, Matcher } from './matcher.ts';
 import { ABOUT, AGE, HINTS, MINORS, NAMED, TOLD, WARNING } from './minors-words.ts';
+import { WordSearch } from './word-search.ts';
 
 /** What a word says by itself: sex told, sex named, or the kind of hint that it is. */
 const KIND_OF = new Map<string, 'told' | 'named' | number>([
@@ -29,19 +30,20 @@ const endsAt = (text: string, at: number) =>
  * or named, or hinted at in two ways. Not where the sentence has a word of those who speak about it (law, medicine, protection),
  * nor, of what is only named, of those who warn of it. It knows words and no meaning: it is the floor under guard models and judges, and
  * not in their place. Category `sexual_minors`, severity 6.
+ * @param search shared with other filters that look for words
  */
-export function minors(): Filter {
+export function minors(search = new WordSearch()): Filter {
+  search.add(sexual);
   return {
     name: 'minors',
     version: '2',
     categories: [SEXUAL_MINORS],
     exact: true,
-    inspect: async (segments) => segments.map(({ text }) => find(text)),
+    inspect: async (segments) => segments.map((segment) => find(segment.text, search.find(sexual, segment))),
   };
 }
 
-function find(text: string): Finding[] {
-  const said = sexual.find(text);
+function find(text: string, said: readonly Match[]): Finding[] {
   const spans: Span[] = [];
   for (let i = 0; i < said.length; ) {
     const first = said[i];

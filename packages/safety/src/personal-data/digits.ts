@@ -22,11 +22,9 @@ const MAX_SEPARATOR = 4;
 /** All runs of a text, from left to right. Linear. */
 export function* digitRuns(text: string): Generator<Run> {
   let at = 0;
-  while (at < text.length) {
-    if (!isDigit(text.charCodeAt(at))) {
-      at++;
-      continue;
-    }
+  // The search of the engine's own is several times as fast as a loop, and most of most texts are no digits.
+  for (const digit = /[0-9]/g; digit.test(text); digit.lastIndex = at) {
+    at = digit.lastIndex - 1;
     const open = at > 0 && text[at - 1] === '(' ? '(' : '';
     const run: Run = { plus: text[at - 1 - open.length] === '+', groups: [] };
     let before = open;

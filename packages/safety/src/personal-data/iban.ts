@@ -19,11 +19,17 @@ const LENGTHS = new Map(
  */
 export function findIbans(text: string): Span[] {
   const spans: Span[] = [];
-  for (let at = 0; at < text.length - 14; at++) {
-    const found = ibanEnd(text, at);
-    if (found === 0) continue;
-    spans.push({ start: at, end: found, kind: 'iban' });
-    at = found;
+  // From the check digits: there are fewer digits than letters.
+  for (const digits = /[0-9]{2}/g; digits.test(text); ) {
+    const at = digits.lastIndex - 4;
+    const end = at < 0 ? 0 : ibanEnd(text, at);
+    if (end === 0) {
+      // Of three digits the last two may be the ones.
+      digits.lastIndex--;
+      continue;
+    }
+    spans.push({ start: at, end, kind: 'iban' });
+    digits.lastIndex = end;
   }
   return spans;
 }

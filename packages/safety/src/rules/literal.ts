@@ -3,8 +3,8 @@
  * and `_` that stands outside all groups and is not optional. Texts without it need no look by the matcher. In doubt, `null`.
  */
 export function literalOf(pattern: string, flags = ''): string | null {
-  // Alternatives, flags and escapes that are more than a class or a sign (`\x41`, `\pL`, `\Q…`) are not read here.
-  if (flags.includes('i') || /\||\(\?|\\[^dDwWsSbB\W]/.test(pattern)) return null;
+  // Flags and escapes that are more than a class or a sign (`\x41`, `\pL`, `\Q…`) are not read here.
+  if (flags.includes('i') || /\(\?|\\[^dDwWsSbB\W]/.test(pattern)) return null;
   let depth = 0;
   let run = '';
   let best = '';
@@ -15,6 +15,8 @@ export function literalOf(pattern: string, flags = ''): string | null {
   for (const [token] of pattern.matchAll(TOKEN)) {
     const quantifier = token.at(1) === undefined || /^[\\[]/.test(token) ? '' : token.slice(1);
     const char = token.charAt(0);
+    // Alternatives: any of them may be it. Inside a group they are of what is not read anyway.
+    if (char === '|' && token.length === 1 && depth === 0) return null;
     if (char === '(') depth++;
     if (char === ')') depth--;
     if (depth !== 0 || !/[\w-]/.test(char) || /^[?*{]/.test(quantifier)) end();

@@ -42,6 +42,8 @@ export function rules(list: readonly Rule[]): Filter {
   const literal = patterns.filter((one) => one.literal !== null);
   const others = patterns.filter((one) => one.literal === null);
   const schemas = list.flatMap((rule): Schema[] => ('schema' in rule ? [{ rule, fits: fitsOf(rule) }] : []));
+  // Findings come in the order of the rules, however those are searched for.
+  const places = new Map(list.map(({ name }, i) => [name, i]));
   const groups: Group[] = [];
   for (let i = 0; i < others.length; i += GROUP) groups.push(groupOf(others.slice(i, i + GROUP)));
   return {
@@ -56,7 +58,7 @@ export function rules(list: readonly Rule[]): Filter {
           ...literal.flatMap((one) => holding(one, segment.text)),
           ...groups.flatMap((group) => matching(group, segment.text)),
           ...schemas.flatMap(({ rule, fits }) => (isAnswer(segment) && !fits(segment.text) ? [finding(rule, [])] : [])),
-        ];
+        ].sort((a, b) => (places.get(a.label) ?? 0) - (places.get(b.label) ?? 0));
       }),
   };
 }

@@ -1,0 +1,144 @@
+import type { Span } from '../port.ts';
+import { foldCharacter, leetLetter } from './fold.ts';
+import type { Match, Matcher } from './matcher.ts';
+
+/** A row of characters between spaces, with two or more that are letters or may stand for some. */
+export interface Row extends Span {
+  /** Of its letters, and of those with each once in a row. */
+  hash: number;
+  onceHash: number;
+  /** It has more in it than letters and marks around them: its hashes say nothing. */
+  odd: boolean;
+  hasLetters: boolean;
+}
+
+/** A row of one letter, perhaps with marks. */
+export interface Single extends Span {
+  letter: string;
+  /** The letter of its own script. */
+  own: string;
+}
+
+/** By the hash of a word, cut to 17 bits: whether there is one, as it is (`PLAIN`) or with each letter once in a row (`ONCE`). */
+export type Seen = Uint8Array;
+export const PLAIN = 1;
+export const ONCE = 2;
+export const noneSeen = (): Seen => new Uint8Array(0x2_0000);
+export const placeOf = (hash: number) => (hash ^ (hash >>> 15)) & 0x1_ffff;
+
+export function mayBe(seen: Seen, { hash, onceHash }: Pick<Row, 'hash' | 'onceHash'>): boolean {
+  if (((seen[placeOf(hash)] ?? 0) & PLAIN) !== 0) return true;
+  return onceHash !== hash && ((seen[placeOf(onceHash)] ?? 0) & ONCE) !== 0;
+}
+
+/** What an ASCII character is: a letter (its small form), or one of these. */
+const OTHER = 0;
+const SPACE = 1;
+/** A plain mark that ends a word. */
+const MARK = 2;
+const KIND = new Uint8Array(128).fill(OTHER);
+for (let c = 97; c <= 122; c++) KIND[c] = KIND[c - 32] = c;
+for (const c of ' \n\r\t\f\v') KIND[c.charCodeAt(0)] = SPACE;
+for (const c of '.,;:?"\')]}') KIND[c.charCodeAt(0)] = MARK;
+
+const isWideSpace = (code: number) => code === 0xa0 || code === 0x3000 || code === 0x2003;
+
+const SEED = 7;
+const step = (hash: number, letter: number) => (Math.imul(hash, 31) + letter) | 0;
+
+export function hashOf(word: string): number {
+  let hash = SEED;
+  for (let i = 0; i < word.length; i++) hash = step(hash, word.charCodeAt(i));
+  return hash;
+}
+
+/** Of the ASCII letters of a row, each once where it stands several times in a row. */
+function onceHashOf(text: string, start: number, end: number): number {
+  let hash = SEED;
+  let before = 0;
+  for (let i = start; i < end; i++) {
+    const letter = KIND[text.charCodeAt(i)] ?? OTHER;
+    if (letter <= MARK) continue;
+    if (letter !== before) hash = step(hash, letter);
+    before = letter;
+  }
+  return hash;
+}
+
+/**
+ * Every place of every word of each matcher, from left to right, of one matcher none overlapping. One pass over the text, a look-up in
+ * a table for each character; plain words, which are nearly all, are only hashed.
+ * @param seen of all the matchers together
+ */
+export function findAll(text: string, matchers: readonly Matcher[], seen: Seen): Match[][] {
+  const found = matchers.map((): Match[] => []);
+  let singles: Single[] = [];
+  const { length } = text;
+  const endSingles = () => {
+    for (const [i, matcher] of matchers.entries()) found[i]?.push(...matcher.inSingles(singles));
+    singles = [];
+  };
+  for (let at = 0; at < length; at++) {
+    const start = at;
+    let hash = SEED;
+    let letters = 0;
+    let others = 0;
+    let before = 0;
+    let doubled = false;
+    let odd = false;
+    let ended = false;
+    for (; at < length; at++) {
+      const code = text.charCodeAt(at);
+      if (code < 128) {
+        const kind = KIND[code] ?? OTHER;
+        if (kind > MARK) {
+          // A mark inside a word: `don't`, `f.u.c.k`.
+          if (ended) odd = true;
+          hash = (Math.imul(hash, 31) + kind) | 0;
+          if (kind === before) doubled = true;
+          before = kind;
+          letters++;
+        } else if (kind === SPACE) break;
+        else if (kind === MARK) ended = letters > 0;
+        else {
+          odd = true;
+          letters++;
+          others++;
+        }
+      } else if (isWideSpace(code)) break;
+      else {
+        odd = true;
+        letters++;
+      }
+    }
+    if (letters === 0) {
+      if (at > start && singles.length > 0) endSingles();
+    } else if (letters === 1) {
+      const letter = singleLetter(text, start, at, true);
+      if (letter !== '') singles.push({ start, end: at, letter, own: singleLetter(text, start, at, false) });
+    } else {
+      if (singles.length > 0) endSingles();
+      const onceHash = doubled ? onceHashOf(text, start, at) : hash;
+      const row = { start, end: at, hash, onceHash, odd, hasLetters: letters > others };
+      if (!odd && !mayBe(seen, row)) continue;
+      for (const [i, matcher] of matchers.entries()) found[i]?.push(...matcher.inRow(text, row));
+    }
+  }
+  endSingles();
+  return found.map(apart);
+}
+
+function singleLetter(text: string, start: number, end: number, latin: boolean): string {
+  for (const character of text.slice(start, Math.min(end, start + 8))) {
+    const letter = foldCharacter(character, latin) || leetLetter(character);
+    if (letter) return letter.length === 1 ? letter : '';
+  }
+  return '';
+}
+
+function apart(matches: Match[]): Match[] {
+  const kept: Match[] = [];
+  for (const match of matches.sort((a, b) => a.start - b.start || b.end - a.end))
+    if (match.start >= (kept.at(-1)?.end ?? 0)) kept.push(match);
+  return kept;
+}
