@@ -308,6 +308,7 @@ function lookAlike(locale: Locale): Piece {
     () => wrong(faker.finance.creditCardNumber({ issuer: '4###-####-####-###L' }).replaceAll('-', '')),
     () => wrong(faker.finance.creditCardNumber({ issuer: '4###-####-####-###L' })),
     wrongIban,
+    () => wrongIban().replace(/(.{4})(?=.)/g, '$1 '),
   ];
   // A number that is called an id and is none: its check digit is wrong. Those of these two countries have none to be wrong.
   const id = locale.region === 'US' || locale.region === 'GB' ? null : nationalId(locale.region);

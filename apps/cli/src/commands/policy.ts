@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { loadConfig } from '@batchmill/config';
 import {
   ACTIONS,
   type Action,
@@ -12,6 +13,7 @@ import {
   parsePolicy,
   policyHash,
 } from '@batchmill/safety';
+import { createLogger } from '@batchmill/telemetry';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { CommandError } from '../errors.ts';
@@ -43,16 +45,26 @@ export function policyCommand(program: Command): void {
     .command('test')
     .description('judge labelled texts by a policy and count where it differs from the labels')
     .argument('<file>', 'the policy')
-    .requiredOption('--on <labelled.jsonl>', 'lines of {"text": "…", "expect": "pass|annotate|redact|block"}')
+    .requiredOption(
+      '--on <labelled.jsonl>',
+      'lines of {"text": "…", "expect": "pass|annotate|redact|block"}, with "asked": "…" where filters should see the question',
+    )
+    .option('--with-models', 'ask the guard model (GUARD_MODEL) and the moderation endpoint (MODERATIONS_URL) too')
     .option('--show', 'print the texts that were judged otherwise (default: only their lines)')
-    .action(async (file: string, options: { on: string; show?: boolean }) => {
+    .action(async (file: string, options: { on: string; show?: boolean; withModels?: boolean }) => {
       const read = await readPolicyFile(file);
-      const left = Object.keys(read.filters).filter((name) => ['guard', 'self_judge', 'moderations'].includes(name));
+      const safety = options.withModels === true ? await safetyOfWorkers() : null;
+      const filters = (safety?.of(read).filters ?? localFilters(read)).filter(({ name }) => name !== 'self_judge');
+      const missing = filters.find(({ unavailable }) => unavailable !== undefined)?.unavailable;
+      if (missing !== undefined) throw new CommandError(`${missing.message}.`);
+      const left = Object.keys(read.filters).filter(
+        (name) => ASK_A_MODEL.includes(name) && !filters.some((filter) => filter.name === name),
+      );
       if (left.length > 0)
         process.stderr.write(
-          `Left out, since they ask a model: ${left.join(', ')}. What they would find is not counted.\n`,
+          `Left out, since they ask a model: ${left.join(', ')}. What they would find is not counted.${safety === null && left.some((name) => name !== 'self_judge') ? ' With --with-models they are asked.' : ''}\n`,
         );
-      const results = await judgeLines(createJudge(read, localFilters(read)), options.on);
+      const results = await judgeLines(createJudge(read, filters), options.on).finally(() => safety?.close());
       process.stdout.write(table(results));
       const wrong = results.filter(({ expected, got }) => expected !== got);
       for (const { line, expected, got, text } of wrong)
@@ -64,6 +76,14 @@ export function policyCommand(program: Command): void {
     });
 }
 
+/** What a worker with these settings would judge by. Loaded only where it is wanted: engines come with it. */
+async function safetyOfWorkers() {
+  const { openSafety } = await import('@batchmill/worker');
+  return openSafety(loadConfig(), createLogger('policy'));
+}
+
+const ASK_A_MODEL = ['guard', 'self_judge', 'moderations'];
+
 async function readPolicyFile(file: string): Promise<Policy> {
   const text = await readFile(file, 'utf8').catch(() => {
     throw new CommandError(`There is no file '${file}'.`);
@@ -73,7 +93,7 @@ async function readPolicyFile(file: string): Promise<Policy> {
 
 const OUTCOMES = ['pass', ...ACTIONS] as const;
 type Outcome = (typeof OUTCOMES)[number];
-const Labelled = z.object({ text: z.string(), expect: z.enum(OUTCOMES) });
+const Labelled = z.object({ text: z.string(), expect: z.enum(OUTCOMES), asked: z.string().optional() });
 
 interface Result {
   line: number;
@@ -98,12 +118,12 @@ async function judgeLines(judge: Judge, file: string): Promise<Result[]> {
   ) {
     line++;
     if (next.value.trim() === '') continue;
-    const { text, expect: expected } = labelled(next.value, line);
+    const { text, expect: expected, asked } = labelled(next.value, line);
     const [judged] = await judge.judge([{ id: 'text', text }], {
       tenant: 'default',
       batchId: 'test',
       customId: `${line}`,
-      asked: [],
+      asked: asked === undefined ? [] : [{ role: 'user', text: asked }],
       selfVerdicts: [],
       signal: new AbortController().signal,
     });

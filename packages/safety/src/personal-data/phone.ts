@@ -86,7 +86,8 @@ function isPhone(
 ): boolean {
   const { groups } = run;
   const international = run.plus && i === 0;
-  const abroad = !international && (groups[i]?.digits ?? '').startsWith('0');
+  // From the start of the row of digits, or after a word: `00` is a group of many other numbers.
+  const abroad = !international && (groups[i]?.digits ?? '').startsWith('0') && (i === 0 || saysPhone());
   if (!international && !abroad && home?.lengths.has(length) !== true) return false;
   // 212-555-1234-99 is some other number.
   const after = groups[j + 1]?.before;
