@@ -80,22 +80,32 @@ export async function inspectAll(
   context: FilterContext,
   timeoutMs: number,
 ): Promise<AttributedFinding[][]> {
-  // By hand, not AbortSignal.any: that lives on until its sources are gone.
+  // By hand, not AbortSignal.any: that lives on until its sources are gone. One for all filters: most answers are short.
   const stop = new AbortController();
-  const onAbort = () => stop.abort(context.signal.reason);
+  const ending = Promise.withResolvers<Ending>();
+  const onAbort = () => ending.resolve({ why: 'was stopped', cause: context.signal.reason });
   if (context.signal.aborted) onAbort();
   context.signal.addEventListener('abort', onAbort, { once: true });
+  const timer = setTimeout(() => ending.resolve({ why: `took longer than ${timeoutMs} ms` }), timeoutMs);
   try {
     const inner = { ...context, signal: stop.signal };
     const views = filters.some(({ exact }) => exact) ? viewsOf(segments) : [];
-    const all = await Promise.all(filters.map((filter) => inspect(filter, segments, views, inner, timeoutMs)));
+    const all = await Promise.all(filters.map((filter) => inspect(filter, segments, views, inner, ending.promise)));
     return segments.map((_, i) => all.flatMap((ofSegment) => ofSegment[i] ?? []));
   } catch (error) {
+    // The filter that failed may still be at work, and so may the others.
     stop.abort(error);
     throw error;
   } finally {
+    clearTimeout(timer);
     context.signal.removeEventListener('abort', onAbort);
   }
+}
+
+/** Why filters are not waited for any more. */
+interface Ending {
+  why: string;
+  cause?: unknown;
 }
 
 type Found = AttributedFinding & { action: Action | null };
@@ -224,36 +234,27 @@ async function inspect(
   segments: readonly Segment[],
   views: readonly View[],
   context: FilterContext,
-  timeoutMs: number,
+  ending: Promise<Ending>,
 ): Promise<AttributedFinding[][]> {
-  const { signal } = context;
   const fail = (why: string, cause?: unknown) => new FilterError(filter.name, `filter '${filter.name}' ${why}`, cause);
-  const shown = filter.exact ? [...segments, ...views.map(({ segment }) => segment)] : segments;
-  if (signal.aborted) throw fail('was stopped', signal.reason);
-  const own = new AbortController();
+  const shown = filter.exact && views.length > 0 ? [...segments, ...views.map(({ segment }) => segment)] : segments;
   const taken = seconds();
-  let timer: NodeJS.Timeout | undefined;
-  let onAbort = () => {};
-  const stopped = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(fail(`took longer than ${timeoutMs} ms`)), timeoutMs);
-    onAbort = () => reject(fail('was stopped', signal.reason));
-    signal.addEventListener('abort', onAbort, { once: true });
+  let stopped = false;
+  const ended = ending.then(({ why, cause }) => {
+    stopped = why === 'was stopped';
+    throw fail(why, cause);
   });
   try {
     // In an async function, so that a filter that throws at once is no different from one that rejects.
-    const looking = (async () => filter.inspect(shown, { ...context, signal: own.signal }))();
-    const found = checked(await Promise.race([looking, stopped]), filter, shown, fail);
+    const looking = (async () => filter.inspect(shown, context))();
+    const found = checked(await Promise.race([ended, looking]), filter, shown, fail);
     const findings = filter.exact ? withViews(found, segments.length, views) : found;
     return findings.map((all) => all.map((f) => ({ ...f, filter: filter.name, version: filter.version })));
   } catch (error) {
-    // The filter may still be at work.
-    own.abort(error);
-    if (!signal.aborted) metrics.filterFailures.inc({ filter: filter.name });
+    if (!stopped) metrics.filterFailures.inc({ filter: filter.name });
     throw error instanceof FilterError ? error : fail('failed', error);
   } finally {
     metrics.filterSeconds.observe({ filter: filter.name }, taken());
-    clearTimeout(timer);
-    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -81,7 +81,7 @@ export class Matcher {
   /** Places in a row of characters between spaces, if by its hashes it may hold a word. */
   inRow(text: string, row: Row): Match[] {
     if (!row.hasLetters && !this.#ofDigits) return [];
-    return row.odd || mayBe(this.seen, row) ? this.#inChunk(text, row) : [];
+    return row.odd || mayBe(this.seen, row.hash, row.onceHash) ? this.#inChunk(text, row) : [];
   }
 
   #inChunk(text: string, chunk: Span): Match[] {
