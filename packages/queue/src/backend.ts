@@ -106,9 +106,6 @@ async function openPostgres(url: string): Promise<Backend> {
     keepAlive: true,
     connectionTimeoutMillis: 10_000,
   });
-  // BullMQ describes a pool by its shape; @types/pg writes the same shape in overloads TypeScript cannot match.
-  const connection: unknown = pool;
-  if (!isPgPool(connection)) throw new Error('this version of pg is not one BullMQ knows');
   // Every queue and worker listens for its errors: more than the ten at which Node suspects a leak.
   pool.setMaxListeners(50);
   const seen = rememberErrors(pool);
@@ -122,21 +119,24 @@ async function openPostgres(url: string): Promise<Backend> {
       client.release();
     }
   };
-  // A schema that somebody drops under us is a queue that is wiped: it is made again, as often as it takes.
-  let making = false;
-  const restoring = (events: JobWorkerEvents): JobWorkerEvents => ({
-    ...events,
-    error: (error) => {
-      events.error(error);
-      if (making || !isSchemaMissing(error)) return;
-      making = true;
-      void makeSchema()
-        .catch((failure: Error) => events.error(failure))
-        .finally(() => {
-          making = false;
-        });
-    },
-  });
+  let making: Promise<void> | null = null;
+  const ask = pool.query.bind(pool);
+  // A schema that somebody drops under us is a queue that is wiped: whoever misses it first makes it again.
+  const query = async (text: string, values?: unknown[]) => {
+    try {
+      return await ask(text, values);
+    } catch (error) {
+      if (!isSchemaMissing(error)) throw error;
+      making ??= makeSchema().finally(() => {
+        making = null;
+      });
+      await making;
+      return ask(text, values);
+    }
+  };
+  // BullMQ describes a pool by its shape; @types/pg writes the same shape in overloads TypeScript cannot match.
+  const connection: unknown = Object.assign(pool, { query });
+  if (!isPgPool(connection)) throw new Error('this version of pg is not one BullMQ knows');
   try {
     await makeSchema();
   } catch (error) {
@@ -151,7 +151,7 @@ async function openPostgres(url: string): Promise<Backend> {
     worker: (name, processor, options, events) =>
       listen(
         new bull.Worker<object, void, string>(name, waited(name, processor), { ...traces, ...options, connection }),
-        restoring(events),
+        events,
       ),
     check: async () => {
       await within(3_000, pool.query('SELECT 1'), () => `PostgreSQL at ${host(url)} does not answer${seen()}`);
@@ -165,8 +165,10 @@ async function openPostgres(url: string): Promise<Backend> {
 /** `invalid_schema_name`, `undefined_table`, `undefined_function` (PostgreSQL's table of error codes). */
 const SCHEMA_MISSING = ['3F000', '42P01', '42883'];
 
-function isSchemaMissing(error: Error): boolean {
-  return 'code' in error && typeof error.code === 'string' && SCHEMA_MISSING.includes(error.code);
+function isSchemaMissing(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && typeof error.code === 'string' && SCHEMA_MISSING.includes(error.code)
+  );
 }
 
 /**
