@@ -75,8 +75,10 @@ function serve(args: string[]): void {
   };
   const complete = async (request: IncomingMessage) => {
     const { prompt } = JSON.parse(await bodyOf(request));
-    const n = Number(/\[item (\d+)\]/.exec(prompt)?.[1]);
-    writeSync(log, `${n}\n`);
+    const marked = /\[item (\d+)\]/.exec(prompt)?.[1];
+    // Others are the product's own, to try the engine with.
+    if (marked !== undefined) writeSync(log, `${marked}\n`);
+    const n = Number(marked ?? 0);
     await sleep(answerMs);
     if (prompt.includes(POISON)) process.kill(process.pid, 'SIGSEGV');
     const { prompt: evaluated, completion } = usageOf(n);
