@@ -22,6 +22,7 @@ const BENCHMARKS = [
   'chaos',
   'rolling',
   'api',
+  'autoscale',
 ] as const;
 
 export interface BenchOptions {

@@ -18,7 +18,7 @@ export const LAYERS: readonly Layer[] = [
   { packages: ['telemetry'], siblings: false },
   { packages: ['bucket', 'queue', 'config', 'guard'], siblings: false },
   {
-    packages: ['files', 'keys', 'batch', 'media', 'engine', 'safety', 'tasks', 'webhooks', 'triggers'],
+    packages: ['files', 'keys', 'batch', 'media', 'engine', 'safety', 'tasks', 'webhooks', 'triggers', 'scaling'],
     siblings: true,
   },
   { packages: ['api', 'worker'], siblings: false },

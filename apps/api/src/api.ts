@@ -2,8 +2,9 @@ import type { BatchDeps } from '@batchmill/batch';
 import { invalid } from '@batchmill/contract';
 import { UPLOAD_LIMITS, UrlSigner } from '@batchmill/files';
 import { createGuard, type Guard } from '@batchmill/guard';
-import { openRateLimit, type RateLimit } from '@batchmill/queue';
+import { openRateLimit, type Queues, type RateLimit } from '@batchmill/queue';
 import { BUILT_IN, type Policies } from '@batchmill/safety';
+import { type Scaling, ScalingSignal, type SignalOptions } from '@batchmill/scaling';
 import { createLogger, type Logger } from '@batchmill/telemetry';
 import type { Receiver } from '@batchmill/triggers';
 import { createSender, type EmitDeps } from '@batchmill/webhooks';
@@ -11,6 +12,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import { cancelBatchRoute } from './batches/cancel.ts';
 import { createBatchRoute } from './batches/create.ts';
 import { deleteBatchRoute } from './batches/delete.ts';
+import { estimateBatchRoute } from './batches/estimate.ts';
 import { getBatchRoute } from './batches/get.ts';
 import { listBatchesRoute } from './batches/list.ts';
 import { batchResultsRoute } from './batches/results.ts';
@@ -36,7 +38,9 @@ import { listModelsRoute } from './models/list.ts';
 import { createModerationRoute } from './moderations/create.ts';
 import { localModerator } from './moderations/local.ts';
 import { declareSecurity } from './openapi.ts';
+import { autoscaleRoute } from './operator/autoscale.ts';
 import { metricsRoute } from './operator/metrics.ts';
+import { queuesRoute } from './operator/queues.ts';
 import { createTriggerRoute } from './triggers/create.ts';
 import { deleteTriggerRoute } from './triggers/delete.ts';
 import { postEventsRoute } from './triggers/events.ts';
@@ -69,6 +73,9 @@ export const LIMITS: Limits = {
   proxiedBytes: Number.POSITIVE_INFINITY,
 };
 
+/** As the settings have it where they are unset. */
+export const SCALING: Scaling = { maxWorkers: 8, startSeconds: 120, pace: 0.5, patienceSeconds: 900 };
+
 export interface ApiOptions {
   /** The bucket, and the way a batch is brought to the control worker's attention. */
   batch: BatchDeps;
@@ -89,6 +96,10 @@ export interface ApiOptions {
   rate?: RateLimit;
   /** Where webhooks may go, and how a delivery is asked for. Default: public addresses; found by the sweep. */
   webhooks?: { guard: Guard; trigger: EmitDeps['trigger'] };
+  /** How many workers there are and may be. Default: it is not known, and `SCALING`. */
+  scaling?: { workers: SignalOptions['workers']; settings: Scaling };
+  /** The queues that operators may look into at `/operator/queues`. */
+  queues?: Pick<Queues, 'bull'>;
   /** Takes the events of triggers; whoever makes it closes it. Default: one that is never closed. */
   receiver?: Receiver;
 }
@@ -110,6 +121,13 @@ export function createApi(options: ApiOptions): Api {
     moderate: localModerator(),
     webhooks: { bucket, guard, sender: createSender(guard), trigger: options.webhooks?.trigger ?? (async () => {}) },
     receiver: options.receiver ?? createReceiver(batch, policies, logger),
+    scaling: new ScalingSignal({
+      bucket,
+      workers: options.scaling?.workers ?? (() => Promise.reject(new Error('nobody says how many workers there are'))),
+      model: options.models?.[0] ?? null,
+      scaling: options.scaling?.settings ?? SCALING,
+    }),
+    queues: options.queues ?? null,
     models: options.models ?? [],
     checks: { bucket: () => bucket.check(), ...options.checks },
   };
@@ -144,6 +162,7 @@ const ROUTES = [
   completeUploadRoute,
   cancelUploadRoute,
   createBatchRoute,
+  estimateBatchRoute,
   listBatchesRoute,
   getBatchRoute,
   cancelBatchRoute,
@@ -173,5 +192,7 @@ const ROUTES = [
   healthzRoute,
   readyzRoute,
   metricsRoute,
+  autoscaleRoute,
+  queuesRoute,
   docsRoutes,
 ];

@@ -3,7 +3,9 @@ import type { Bucket } from '@batchmill/bucket';
 import type { ModerationResult } from '@batchmill/contract';
 import type { UploadLimits } from '@batchmill/files';
 import type { Guard } from '@batchmill/guard';
+import type { Queues } from '@batchmill/queue';
 import type { Policies, Policy } from '@batchmill/safety';
+import type { ScalingSignal } from '@batchmill/scaling';
 import type { Logger } from '@batchmill/telemetry';
 import type { Receiver } from '@batchmill/triggers';
 import type { EmitDeps, Sender } from '@batchmill/webhooks';
@@ -39,6 +41,10 @@ export interface Deps {
   webhooks: WebhookDeps;
   /** Takes the events of triggers. */
   receiver: Receiver;
+  /** The work that waits, how fast workers are, and how many there may be. */
+  scaling: ScalingSignal;
+  /** The queues that operators may look into; `null`: none. */
+  queues: Pick<Queues, 'bull'> | null;
   /** Names of the models that are served, for `GET /v1/models`. */
   models: readonly string[];
   /** What `/readyz` asks, by name. A check that throws says in its message what is wrong. */

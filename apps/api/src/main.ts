@@ -39,6 +39,8 @@ async function main(): Promise<void> {
       guard: createGuard({ allow: config.fetch.allow, allowHttp: config.fetch.http }),
       trigger: (job) => queues.triggerDeliver(job),
     },
+    queues,
+    scaling: { workers: () => queues.workers(), settings: config.scaling },
     models: [config.model.name],
     checks: { queue: () => queues.check() },
     logger: log,

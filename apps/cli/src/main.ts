@@ -8,6 +8,7 @@ import { auditCommands } from './commands/audit.ts';
 import { batchCommands } from './commands/batches.ts';
 import { demoCommand } from './commands/demo.ts';
 import { engineCommand } from './commands/engine.ts';
+import { estimateCommand } from './commands/estimate.ts';
 import { keysCommand } from './commands/keys.ts';
 import { modelsCommand } from './commands/models.ts';
 import { ocrCommand } from './commands/ocr.ts';
@@ -28,6 +29,7 @@ for (const register of [
   demoCommand,
   runCommand,
   submitCommand,
+  estimateCommand,
   ocrCommand,
   transcribeCommand,
   batchCommands,

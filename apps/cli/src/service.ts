@@ -101,6 +101,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
           guard: createGuard({ allow: config.fetch.allow, allowHttp: config.fetch.http }),
           trigger: (job) => queues.triggerDeliver(job),
         },
+        queues,
+        scaling: { workers: () => queues.workers(), settings: config.scaling },
         models: [config.model.name],
         limits: { fileBytes: config.limits.fileBytes },
         quota: config.quota,

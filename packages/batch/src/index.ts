@@ -1,7 +1,10 @@
 export { finalize } from './finalize/finalize.ts';
 export { lineId } from './finalize/line-id.ts';
+export { type Estimate, estimate } from './plan/estimate.ts';
 export { type Line, splitLines } from './plan/lines.ts';
 export { PLAN_LIMITS, type PlanLimits } from './plan/plan.ts';
+export { SHARD_LIMITS } from './plan/shards.ts';
+export { type PlannedLine, validateLine } from './plan/validate.ts';
 export { heldBy, NO_QUOTA, openBatchesOf, type Quota } from './quota.ts';
 export { type ReconcileDeps, reconcile, type Step } from './reconcile.ts';
 export { deleteBatch, sweepDeletions } from './remove.ts';
@@ -11,6 +14,7 @@ export {
   cancelBatch,
   createBatch,
   getBatch,
+  inputFile,
   isCancelled,
   judgedBy,
   listBatches,
@@ -20,7 +24,7 @@ export { decodeRecords, type ResultRecord, resultRecord } from './results/record
 export { type Item, PartWriter, readFinished, readShard } from './results/shard.ts';
 export { streamResults } from './results/stream.ts';
 export { getRetryable, type Retryable, retryBatch } from './retry.ts';
-export { BatchFact, FinalFact, FinalizingFact, PlanFact, readFact, settleFact } from './state.ts';
+export { BatchFact, FinalFact, FinalizingFact, listProgress, PlanFact, readFact, settleFact } from './state.ts';
 export { sweep } from './sweep.ts';
 export { type Tidied, tidy } from './tidy.ts';
 export { viewBatch } from './view.ts';

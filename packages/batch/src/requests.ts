@@ -2,6 +2,7 @@ import { type Bucket, idOfIndexKey, layout } from '@batchmill/bucket';
 import {
   type BatchCreate,
   type BatchObject,
+  type FileObject,
   isId,
   newId,
   type Page,
@@ -59,29 +60,7 @@ export async function createBatch(
 ): Promise<BatchObject> {
   const { bucket } = deps;
   const { id = newId('batch_'), key = null, quota = NO_QUOTA, retry } = options;
-  const file = isId('file-', input.input_file_id) ? await getFile(bucket, tenant, input.input_file_id) : null;
-  const param = 'input_file_id';
-  if (file === null)
-    throw new RequestError(400, `No such file: '${input.input_file_id}'. Upload it first with purpose "batch".`, {
-      code: 'file_not_found',
-      param,
-    });
-  if (file.purpose !== 'batch')
-    throw new RequestError(400, `The input file's purpose is "${file.purpose}"; it must be "batch".`, {
-      code: 'invalid_file_purpose',
-      param,
-    });
-  const most = deps.limits?.inputBytes ?? 200 * 1024 * 1024;
-  if (file.bytes > most)
-    throw new RequestError(
-      400,
-      `The input file has ${file.bytes} bytes; the limit is ${most}. Split it into several batches.`,
-      {
-        code: 'file_too_large',
-        param,
-      },
-    );
-
+  const file = await inputFile(deps, tenant, input.input_file_id);
   const now = seconds();
   const asked = input.output_expires_after?.seconds ?? null;
   const held = {
@@ -125,6 +104,41 @@ async function store(bucket: Bucket, fact: BatchFact): Promise<void> {
   await bucket.create(layout.batch.batch(tenant, id), JSON.stringify(fact));
   // Gone only if this took so long, or another's clock is so wrong, that `reconcile` has given the batch up.
   if ((await bucket.head(layout.batch.open(tenant, id))) === null) await enter();
+}
+
+/**
+ * The file a batch can be made of.
+ * @throws RequestError 400 if it does not exist, has another purpose than `batch`, or is too large.
+ */
+export async function inputFile(
+  deps: Pick<BatchDeps, 'bucket' | 'limits'>,
+  tenant: string,
+  id: string,
+): Promise<FileObject> {
+  const { bucket } = deps;
+  const file = isId('file-', id) ? await getFile(bucket, tenant, id) : null;
+  const param = 'input_file_id';
+  if (file === null)
+    throw new RequestError(400, `No such file: '${id}'. Upload it first with purpose "batch".`, {
+      code: 'file_not_found',
+      param,
+    });
+  if (file.purpose !== 'batch')
+    throw new RequestError(400, `The input file's purpose is "${file.purpose}"; it must be "batch".`, {
+      code: 'invalid_file_purpose',
+      param,
+    });
+  const most = deps.limits?.inputBytes ?? 200 * 1024 * 1024;
+  if (file.bytes > most)
+    throw new RequestError(
+      400,
+      `The input file has ${file.bytes} bytes; the limit is ${most}. Split it into several batches.`,
+      {
+        code: 'file_too_large',
+        param,
+      },
+    );
+  return file;
 }
 
 /** A batch of this tenant, or `null`. */

@@ -50,6 +50,10 @@ export const Shard = z.object({
   lane: z.enum(LANES),
   /** How many items it holds. */
   items: z.number().int(),
+  /** What they are likely to cost; 0 in plans of older versions. Pages and seconds of sound are part of the tokens. */
+  tokens: z.number().default(0),
+  pages: z.number().default(0),
+  audioSeconds: z.number().default(0),
 });
 export type Shard = z.infer<typeof Shard>;
 
@@ -129,6 +133,8 @@ export async function settleFact<T extends z.ZodType>(
 export interface ShardProgress {
   completed: number;
   failed: number;
+  /** Pages, or seconds of sound, that its parts count. */
+  units: number;
   /** All its items have results. */
   done: boolean;
 }
@@ -142,9 +148,10 @@ export async function listProgress(bucket: Bucket, tenant: string, id: string): 
   for await (const { key } of bucket.list(layout.batch.parts(tenant, id))) {
     const part = parsePart(key);
     if (part === null) continue;
-    const shard = progress.get(part.shard) ?? { completed: 0, failed: 0, done: false };
+    const shard = progress.get(part.shard) ?? { completed: 0, failed: 0, units: 0, done: false };
     shard.completed += part.completed;
     shard.failed += part.failed;
+    shard.units += part.units;
     shard.done ||= part.last;
     progress.set(part.shard, shard);
   }

@@ -25,6 +25,7 @@
  * index/ledgers/<day>/<tenant>/<trigger-id>             triggers that had events on a day: whose rest the sweep deletes
  * audit/<tenant>/<day>/<time>-<writer>-<n>.jsonl       what was masked or withheld, and why; never the content
  * quarantine/<tenant>/<batch-id>/<item>.<time>-<writer>-<n>.age  what was withheld, encrypted to the operator's key
+ * speeds/<newest-first>-<writer>-<n>.json               how fast workers were; the oldest are deleted
  * policies/<sha-256>.json                               resolved content policies; batches name theirs
  * hooks/endpoints/<tenant>/<endpoint-id>/<revision>.json  webhook endpoints; the last revision counts
  * hooks/events/<tenant>/<event-id>.json                 what is told
@@ -188,6 +189,10 @@ export const layout = {
       `quarantine/${tenant}/${batch}/${number(position)}.${stamp(name)}.age`,
     ofItem: (tenant: string, batch: string, position: number) => `quarantine/${tenant}/${batch}/${number(position)}.`,
   },
+  /** How fast a worker was, newest first. `at`: Unix milliseconds. */
+  speed: ({ at, writer, sequence }: Stamp) =>
+    `speeds/${(MAX_TIME - at).toString(16).padStart(12, '0')}-${writer}-${String(sequence).padStart(6, '0')}.json`,
+  speedPrefix: 'speeds/',
   policy: (sha256: string) => `policies/${sha256}.json`,
   /** What signed URLs of the API are signed with: 32 random bytes. */
   urlKey: 'secrets/url-signing.key',

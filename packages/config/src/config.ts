@@ -102,6 +102,15 @@ const Environment = z.object({
   /** A worker silent for this long counts as dead and its shards go to others, in seconds. */
   WORKER_LOCK: integer(2, 3_600).default(30),
 
+  /** Most infer workers there may be: bound of the scaling signal, and full scale of estimates. */
+  MAX_WORKERS: integer(1, 10_000).default(8),
+  /** Time from asking for a worker to its first item, in seconds. */
+  WORKER_START: integer(0, 7_200).default(120),
+  /** Part of the time to a deadline that work is planned to take, in percent. */
+  SCALE_PACE: integer(1, 100).default(50),
+  /** Work that is not worth starting a worker may wait this long for more of it, in seconds. */
+  SCALE_PATIENCE: integer(0, 86_400).default(900),
+
   /** Largest uploaded file. */
   MAX_FILE_MB: integer(1, 1_048_576).default(512),
   /** Largest input file of a batch. */
@@ -236,6 +245,12 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
       stopGraceMs: e.STOP_GRACE * 1000,
       sweepIntervalMs: e.SWEEP_INTERVAL * 1000,
       lockMs: e.WORKER_LOCK * 1000,
+    },
+    scaling: {
+      maxWorkers: e.MAX_WORKERS,
+      startSeconds: e.WORKER_START,
+      pace: e.SCALE_PACE / 100,
+      patienceSeconds: e.SCALE_PATIENCE,
     },
     limits: {
       fileBytes: e.MAX_FILE_MB * MB,

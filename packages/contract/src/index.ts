@@ -8,6 +8,7 @@ export * from './line.ts';
 export * from './list.ts';
 export * from './moderation.ts';
 export * from './ocr.ts';
+export * from './scaling.ts';
 export * from './transcription.ts';
 export * from './trigger.ts';
 export * from './webhook.ts';

@@ -18,7 +18,7 @@ type JobWorkerOptions = Omit<WorkerOptions, 'connection'>;
 /** What we use of BullMQ's `Queue`, the same on every backend. */
 export type JobQueue = Pick<
   Queue<object, void, string>,
-  'add' | 'addBulk' | 'getJob' | 'getJobCounts' | 'obliterate' | 'remove' | 'close'
+  'add' | 'addBulk' | 'getJob' | 'getJobCounts' | 'getWorkersCount' | 'obliterate' | 'remove' | 'close'
 >;
 
 /** What we use of BullMQ's `Worker`. */

@@ -1,3 +1,4 @@
+import { Queue } from 'bullmq';
 import { type Backend, type JobQueue, openBackend } from './backend.ts';
 import { within } from './errors.ts';
 import { DeliverJob, LANES, type Lane, laneId, queueNames, ReconcileJob, ShardJob, shardJobId } from './jobs.ts';
@@ -24,6 +25,9 @@ export interface Queues {
 
   /** Shards waiting per lane, for `/readyz`, metrics and scaling. */
   waiting(): Promise<Record<Lane, number>>;
+
+  /** Infer workers connected, per lane. Some managed servers do not say who is connected; then it throws. */
+  workers(): Promise<Record<Lane, number>>;
 
   /**
    * Asks for a sweep, at most one in `everyMs` however many control workers ask. Every one of them asks by its own timer,
@@ -53,6 +57,9 @@ export interface Queues {
 
   /** The handler says in how many milliseconds the lane must be looked at again; `null`: not until somebody asks. */
   consumeDeliver(handler: (job: DeliverJob) => Promise<number | null>, options: ConsumeOptions): Consumer;
+
+  /** BullMQ's own queues, for viewers of them. What is done to them past this port is at the viewer's risk. */
+  bull(): readonly Queue[];
 
   /** Throws with a message in plain words if the queue's server does not answer. */
   check(): Promise<void>;
@@ -157,6 +164,11 @@ export async function openQueues(url: string): Promise<Queues> {
       return { text: await count('text'), media: await count('media') };
     },
 
+    workers: async () => {
+      const [text, media] = await Promise.all([infer.text.getWorkersCount(), infer.media.getWorkersCount()]);
+      return { text, media };
+    },
+
     triggerSweep: (everyMs) => {
       // A little less than the interval: timers are not exact, and a round left out would make it twice as long.
       const deduplication = { id: 'sweep', ttl: Math.ceil(everyMs * 0.8) };
@@ -201,6 +213,8 @@ export async function openQueues(url: string): Promise<Queues> {
         },
       );
     },
+
+    bull: () => queues.filter((queue) => queue instanceof Queue),
 
     check: () => backend.check(),
 

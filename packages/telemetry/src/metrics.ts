@@ -72,6 +72,17 @@ export const metrics = {
 
   batchesEnded: counter('batchmill_batches_ended_total', 'Batches that ended', ['status']),
 
+  /** From the bucket, by the API: what the scaling signal says. `lane`: `text`, `media`, or `all` of it. */
+  workItems: gauge('batchmill_work_items', 'Items that wait, or are being done', ['lane']),
+  workTokens: gauge('batchmill_work_tokens', 'Estimated tokens that wait', ['lane']),
+  workPages: gauge('batchmill_work_pages', 'Estimated pages of documents that wait', ['lane']),
+  workAudioSeconds: gauge('batchmill_work_audio_seconds', 'Estimated seconds of recordings that wait', ['lane']),
+  workSeconds: gauge('batchmill_work_seconds', 'Seconds that one worker would take for what waits', ['lane']),
+  workDeadline: gauge('batchmill_work_deadline_seconds', 'Seconds to the earliest deadline of what waits', ['lane']),
+  workersWanted: gauge('batchmill_workers_wanted', 'Infer workers needed to meet every deadline', ['lane']),
+  workers: gauge('batchmill_workers', 'Infer workers that are connected to the queue', ['lane']),
+  batchesOpen: gauge('batchmill_batches_open', 'Batches that have not ended'),
+
   httpSeconds: histogram('batchmill_http_request_seconds', 'HTTP requests, to the first byte of the answer', QUICK, [
     'method',
     'route',

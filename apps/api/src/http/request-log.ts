@@ -31,23 +31,23 @@ export function requestLog(logger: Logger): MiddlewareHandler<Env> {
       const attributes = { 'http.route': route, 'http.response.status_code': status, 'batchmill.request': requestId };
       annotate(attributes, `${method} ${route}`);
       metrics.httpSeconds.observe({ method: METHODS.has(method) ? method : 'other', route, status }, taken());
+      c.res.headers.set('x-request-id', requestId);
+      const theirs = c.req.header('x-request-id');
+      logger.info(
+        {
+          requestId,
+          ...(theirs !== undefined && SAFE.test(theirs) ? { clientRequestId: theirs } : {}),
+          ...c.get('about'),
+          tenant: c.get('tenant'),
+          method,
+          path: c.req.path,
+          status: c.res.status,
+          ms: Math.round(taken() * 1000),
+        },
+        'request',
+      );
     };
     if (UNTRACED.has(c.req.path)) await respond();
     else await serverSpan(method, c.req.header(), { 'http.request.method': method }, respond);
-    c.res.headers.set('x-request-id', requestId);
-    const theirs = c.req.header('x-request-id');
-    logger.info(
-      {
-        requestId,
-        ...(theirs !== undefined && SAFE.test(theirs) ? { clientRequestId: theirs } : {}),
-        ...c.get('about'),
-        tenant: c.get('tenant'),
-        method,
-        path: c.req.path,
-        status: c.res.status,
-        ms: Math.round(taken() * 1000),
-      },
-      'request',
-    );
   };
 }

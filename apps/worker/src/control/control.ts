@@ -3,6 +3,7 @@ import type { Bucket } from '@batchmill/bucket';
 import { type RetentionByTenant, retentionOf } from '@batchmill/files';
 import { createGuard } from '@batchmill/guard';
 import type { DeliverJob, Queues } from '@batchmill/queue';
+import { sweepSpeeds } from '@batchmill/scaling';
 import type { Logger } from '@batchmill/telemetry';
 import { sweepWindows } from '@batchmill/triggers';
 import { createSender, deliverLane, outputUrls, Places, sweepHooks, tellEnded, tellRunning } from '@batchmill/webhooks';
@@ -107,6 +108,7 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
         log.error({ err, trigger: id }, 'a window of events could not be closed; the next sweep will try again'),
       );
       const { lanes } = await sweepHooks(hooks);
+      await sweepSpeeds(bucket);
       log.debug({ open, closed, lanes }, 'swept');
       if (performance.now() >= tidyAt) tidying ??= tidyUp();
     },

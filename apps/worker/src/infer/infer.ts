@@ -12,6 +12,7 @@ import { type BatchSafety, Judges } from './judges.ts';
 import type { Audit } from './run-item.ts';
 import { runShard } from './run-shard.ts';
 import { Slots } from './slots.ts';
+import { Speedometer } from './speedometer.ts';
 import { Stops } from './stops.ts';
 import { Turns } from './turns.ts';
 
@@ -78,6 +79,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
     tasks: options.tasks,
     judges: new Judges(bucket, options.safetyOf),
     audit: options.audit,
+    speedometer: new Speedometer(bucket, engine.capabilities, log),
     itemTimeoutMs: options.itemTimeoutMs,
     partIntervalMs: options.partIntervalMs,
     models: [model],
@@ -156,6 +158,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
       clearTimeout(grace);
       // So that others take what this worker leaves at once, and not after the next sweep.
       await Promise.all(triggers);
+      await deps.speedometer.end();
       unread();
       await engine.close();
     },

@@ -6,7 +6,7 @@ import { progressUnit, RequestError } from '@batchmill/contract';
 import type { GenerateRequest, Generation } from '@batchmill/engine';
 import type { SelfVerdict } from '@batchmill/safety';
 import type { Piece, TaskContext } from '@batchmill/tasks';
-import { metrics } from '@batchmill/telemetry';
+import { metrics, seconds } from '@batchmill/telemetry';
 import { z } from 'zod';
 import { type Clock, within } from './clock.ts';
 import type { ItemJudge } from './item-judge.ts';
@@ -52,7 +52,9 @@ export function itemContext(
     image: capabilities.image,
     audio: capabilities.audio,
     generate: async (request, ofPiece = signal) => {
-      const generation = await generate(deps, judge.asking(request), ofPiece);
+      const generation = await generate(deps, judge.asking(request), ofPiece, (made, ms) =>
+        deps.speedometer.called(scope.lane, item, made, ms),
+      );
       judge.answered(generation, ofPiece);
       return generation;
     },
@@ -131,8 +133,19 @@ function readKept<T>(kept: unknown, piece: Piece<T>): { value: T; verdicts: read
   }
 }
 
-function generate(deps: ItemDeps, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+function generate(
+  deps: ItemDeps,
+  request: GenerateRequest,
+  signal: AbortSignal,
+  onCalled: (generation: Generation, ms: number) => void,
+): Promise<Generation> {
+  const call = async () => {
+    const taken = seconds();
+    const generation = await deps.engine.generate(request, signal);
+    onCalled(generation, taken() * 1000);
+    return generation;
+  };
   const crashed = () =>
     new RequestError(500, 'The engine crashed on this item, twice. It was not tried again.', { code: 'engine_crash' });
-  return sparingBystanders(deps.slots, () => deps.engine.generate(request, signal), signal, crashed);
+  return sparingBystanders(deps.slots, call, signal, crashed);
 }

@@ -24,6 +24,7 @@ import { EngineHost } from './engine-host.ts';
 import { Judges } from './judges.ts';
 import { runShard, type ShardDeps } from './run-shard.ts';
 import { Slots } from './slots.ts';
+import { Speedometer } from './speedometer.ts';
 import { Stops } from './stops.ts';
 import { Turns } from './turns.ts';
 
@@ -115,6 +116,7 @@ const run = (page: Page, done: string[], over: Partial<ShardDeps> = {}, stop = n
       tasks: new Map([['/v1/ocr', pages(page, done)]]),
       judges: new Judges(bucket, () => ({ filters: [], selfJudge: null })),
       audit: { log: new AuditLog(bucket), quarantine: null, key: null },
+      speedometer: new Speedometer(bucket, host.capabilities, log),
       itemTimeoutMs: 60_000,
       partIntervalMs: 60_000,
       models: ['none'],

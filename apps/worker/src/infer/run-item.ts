@@ -24,6 +24,7 @@ import { ItemJudge } from './item-judge.ts';
 import type { BatchSafety } from './judges.ts';
 import type { ItemPieces } from './pieces.ts';
 import type { Slots } from './slots.ts';
+import type { Speedometer } from './speedometer.ts';
 import type { Turns } from './turns.ts';
 
 export interface ItemDeps {
@@ -34,6 +35,8 @@ export interface ItemDeps {
   tasks: ReadonlyMap<string, Task>;
   /** Takes down what is masked or withheld, before the item's record is made. */
   audit: Audit;
+  /** Takes down how fast this worker is. */
+  speedometer: Speedometer;
   itemTimeoutMs: number;
   log: Logger;
 }
@@ -88,6 +91,7 @@ export async function runItem(deps: ItemDeps, scope: ItemScope, item: Item, piec
     const outcome = status < 400 ? 'answered' : status < 500 ? 'rejected' : 'failed';
     metrics.items.inc({ task: item.url, lane: scope.lane, outcome });
     metrics.itemSeconds.observe({ task: item.url }, taken());
+    deps.speedometer.finished(scope.lane, item);
     return resultRecord(
       item.position,
       {

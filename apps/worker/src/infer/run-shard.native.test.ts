@@ -19,6 +19,7 @@ import { EngineHost } from './engine-host.ts';
 import { Judges } from './judges.ts';
 import { runShard, type ShardDeps } from './run-shard.ts';
 import { Slots } from './slots.ts';
+import { Speedometer } from './speedometer.ts';
 import { Stops } from './stops.ts';
 import { Turns } from './turns.ts';
 
@@ -89,6 +90,7 @@ function deps(over: Partial<ShardDeps> = {}): ShardDeps {
     tasks: createTasks(),
     judges: judges([]),
     audit: { log: new AuditLog(bucket), quarantine: null, key: null },
+    speedometer: new Speedometer(bucket, host.capabilities, log),
     itemTimeoutMs: 60_000,
     partIntervalMs: 60_000,
     models: ['tiny'],

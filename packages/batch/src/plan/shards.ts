@@ -23,6 +23,8 @@ interface OpenShard {
   lines: Buffer[];
   bytes: number;
   tokens: number;
+  pages: number;
+  audioSeconds: number;
 }
 
 /**
@@ -60,12 +62,14 @@ export class ShardWriter {
       open = undefined;
     }
     if (open === undefined) {
-      open = { lines: [], bytes: 0, tokens: 0 };
+      open = { lines: [], bytes: 0, tokens: 0, pages: 0, audioSeconds: 0 };
       this.#open.set(cost.lane, open);
     }
     open.lines.push(Buffer.concat([Buffer.from(`${position}\t`), line, NEWLINE]));
     open.bytes += line.length;
     open.tokens += cost.tokens;
+    open.pages += cost.pages;
+    open.audioSeconds += cost.audioSeconds;
   }
 
   /** Writes what is left; when it returns every shard is in the bucket. */
@@ -78,7 +82,9 @@ export class ShardWriter {
   async #write(lane: Lane, open: OpenShard): Promise<void> {
     this.#open.delete(lane);
     const shard = this.shards.length;
-    this.shards.push({ shard, lane, items: open.lines.length });
+    const { tokens, pages } = open;
+    const audioSeconds = Math.round(open.audioSeconds);
+    this.shards.push({ shard, lane, items: open.lines.length, tokens, pages, audioSeconds });
     const written = this.#bucket
       .put(layout.batch.shard(this.#tenant, this.#id, shard), Buffer.concat(open.lines))
       .finally(() => this.#writing.delete(written));

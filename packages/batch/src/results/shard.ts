@@ -6,6 +6,8 @@ import { decodeRecords, encodeRecord, type ResultRecord } from './record.ts';
 export interface Item extends InputLine {
   /** Its position in the input, from 0. */
   position: number;
+  /** Length of its line, as the planner's estimate takes it. */
+  lineBytes: number;
 }
 
 /** All items of a shard, in input order. */
@@ -18,7 +20,8 @@ export async function readShard(bucket: Bucket, tenant: string, id: string, shar
     .filter((line) => line !== '')
     .map((line) => {
       const tab = line.indexOf('\t');
-      return { position: Number(line.slice(0, tab)), ...InputLine.parse(JSON.parse(line.slice(tab + 1))) };
+      const lineBytes = line.length - tab - 1;
+      return { position: Number(line.slice(0, tab)), lineBytes, ...InputLine.parse(JSON.parse(line.slice(tab + 1))) };
     });
 }
 

@@ -1,0 +1,53 @@
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import type { Queues } from '@batchmill/queue';
+import { Hono } from 'hono';
+import type { Api, Deps } from '../deps.ts';
+import { operatorOnly } from '../http/operator.ts';
+
+const AT = '/operator/queues';
+
+/**
+ * Bull Board, for operators: the jobs in the queues. It shows and changes nothing: jobs are pointers, so there is nothing in them to
+ * mend, and a browser that knows the password would send it along with the forms of strange pages. Loaded when somebody first asks.
+ */
+export function queuesRoute(api: Api, { access, queues }: Deps): void {
+  if (queues === null) return;
+  let board: Promise<Hono> | null = null;
+  const load = () => {
+    board ??= boardOf(queues);
+    return board;
+  };
+  const guard = operatorOnly(access, { browsers: true });
+  for (const path of [AT, `${AT}/*`])
+    api.get(path, guard, async (c) => {
+      const shown = await (await load()).fetch(c.req.raw, c.env);
+      const response = new Response(shown.body, shown);
+      response.headers.set('content-security-policy', CSP);
+      return response;
+    });
+}
+
+/** Its page has a script of its own, inline, and styles; all else it loads from here. */
+const CSP =
+  "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'self'; form-action 'none'";
+
+async function boardOf(queues: Pick<Queues, 'bull'>): Promise<Hono> {
+  const [{ createBullBoard }, { BullMQAdapter }, { HonoAdapter }, { serveStatic }] = await Promise.all([
+    import('@bull-board/api'),
+    import('@bull-board/api/bullMQAdapter'),
+    import('@bull-board/hono'),
+    import('@hono/node-server/serve-static'),
+  ]);
+  const server = new HonoAdapter(serveStatic);
+  createBullBoard({
+    queues: queues.bull().map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
+    serverAdapter: server,
+    options: {
+      uiBasePath: dirname(createRequire(import.meta.url).resolve('@bull-board/ui/package.json')),
+      uiConfig: { boardTitle: 'Batchmill', boardLogo: { path: '' } },
+    },
+  });
+  server.setBasePath(AT);
+  return new Hono().route(AT, server.registerPlugin());
+}
