@@ -18,8 +18,9 @@ export function tracing(): boolean {
  * @returns sends what is left and stops; to be called at the end of the process.
  */
 export async function startTraces(service: string): Promise<() => Promise<void>> {
-  const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT } = process.env;
-  if (!OTEL_EXPORTER_OTLP_ENDPOINT && !OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) return async () => {};
+  const { env } = process;
+  // Empty means unset, as everywhere.
+  if (!env.OTEL_EXPORTER_OTLP_ENDPOINT && !env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) return async () => {};
   const { startExporting } = await import('./otlp.ts');
   const stop = startExporting(service);
   on = true;
