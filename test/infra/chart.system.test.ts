@@ -165,7 +165,7 @@ test('pools say their own: lanes, scaling, images and settings', async () => {
     spec: {
       minReplicaCount: 0,
       triggers: [
-        { metadata: { url: expect.stringMatching(/:80\/v1\/autoscale\/text$/), valueLocation: 'workers' } },
+        { metadata: { url: expect.stringMatching(/:80\/v1\/autoscale\/text$/), valueLocation: 'workers_wanted' } },
         { metadata: { url: expect.stringMatching(/\/v1\/autoscale\/media$/) } },
       ],
     },

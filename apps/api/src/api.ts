@@ -98,6 +98,8 @@ export interface ApiOptions {
   webhooks?: { guard: Guard; trigger: EmitDeps['trigger'] };
   /** How many workers there are and may be. Default: it is not known, and `SCALING`. */
   scaling?: { workers: SignalOptions['workers']; settings: Scaling };
+  /** Opens what is the operator's, beside operators' keys in the bucket. */
+  operatorKey?: string | null;
   /** The queues that operators may look into at `/operator/queues`. */
   queues?: Pick<Queues, 'bull'>;
   /** Takes the events of triggers; whoever makes it closes it. Default: one that is never closed. */
@@ -127,6 +129,7 @@ export function createApi(options: ApiOptions): Api {
       model: options.models?.[0] ?? null,
       scaling: options.scaling?.settings ?? SCALING,
     }),
+    operatorKey: options.operatorKey ?? null,
     queues: options.queues ?? null,
     models: options.models ?? [],
     checks: { bucket: () => bucket.check(), ...options.checks },

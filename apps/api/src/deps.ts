@@ -43,6 +43,8 @@ export interface Deps {
   receiver: Receiver;
   /** The work that waits, how fast workers are, and how many there may be. */
   scaling: ScalingSignal;
+  /** Opens what is the operator's, beside operators' keys in the bucket; `null`: none does. */
+  operatorKey: string | null;
   /** The queues that operators may look into; `null`: none. */
   queues: Pick<Queues, 'bull'> | null;
   /** Names of the models that are served, for `GET /v1/models`. */

@@ -39,6 +39,7 @@ async function main(): Promise<void> {
       guard: createGuard({ allow: config.fetch.allow, allowHttp: config.fetch.http }),
       trigger: (job) => queues.triggerDeliver(job),
     },
+    operatorKey: config.operatorKey,
     queues,
     scaling: { workers: () => queues.workers(), settings: config.scaling },
     models: [config.model.name],

@@ -101,6 +101,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
           guard: createGuard({ allow: config.fetch.allow, allowHttp: config.fetch.http }),
           trigger: (job) => queues.triggerDeliver(job),
         },
+        operatorKey: config.operatorKey,
         queues,
         scaling: { workers: () => queues.workers(), settings: config.scaling },
         models: [config.model.name],

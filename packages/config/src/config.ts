@@ -102,6 +102,8 @@ const Environment = z.object({
   /** A worker silent for this long counts as dead and its shards go to others, in seconds. */
   WORKER_LOCK: integer(2, 3_600).default(30),
 
+  /** Opens what is the operator's (metrics, scaling signal, queues), beside operators' keys. At least 16 characters. */
+  OPERATOR_KEY: z.string().min(16, 'must have at least 16 characters').optional(),
   /** Most infer workers there may be: bound of the scaling signal, and full scale of estimates. */
   MAX_WORKERS: integer(1, 10_000).default(8),
   /** Time from asking for a worker to its first item, in seconds. */
@@ -246,6 +248,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
       sweepIntervalMs: e.SWEEP_INTERVAL * 1000,
       lockMs: e.WORKER_LOCK * 1000,
     },
+    operatorKey: e.OPERATOR_KEY ?? null,
     scaling: {
       maxWorkers: e.MAX_WORKERS,
       startSeconds: e.WORKER_START,

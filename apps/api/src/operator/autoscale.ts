@@ -9,7 +9,8 @@ import { ANY_ERROR, ERROR, json } from '../openapi.ts';
 const LANES = ['text', 'media', 'all'] as const;
 
 /** `GET /v1/autoscale/{lane}`, for KEDA's metrics-api scaler and others, and the same as metrics. */
-export function autoscaleRoute(api: Api, { access, scaling }: Deps): void {
+export function autoscaleRoute(api: Api, deps: Deps): void {
+  const { scaling } = deps;
   const route = createRoute({
     method: 'get',
     path: '/v1/autoscale/{lane}',
@@ -17,7 +18,7 @@ export function autoscaleRoute(api: Api, { access, scaling }: Deps): void {
     tags: ['Service'],
     summary: 'The work that waits, and the workers it takes',
     description: "Needs an operator's key. `all` is both lanes, for workers that serve both.",
-    middleware: operatorOnly(access),
+    middleware: operatorOnly(deps),
     request: { params: z.object({ lane: z.enum(LANES) }) },
     responses: { 200: json('The signal', Autoscale), ...ANY_ERROR, 400: ERROR[400] },
   });

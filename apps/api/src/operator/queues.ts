@@ -11,14 +11,15 @@ const AT = '/operator/queues';
  * Bull Board, for operators: the jobs in the queues. It shows and changes nothing: jobs are pointers, so there is nothing in them to
  * mend, and a browser that knows the password would send it along with the forms of strange pages. Loaded when somebody first asks.
  */
-export function queuesRoute(api: Api, { access, queues }: Deps): void {
+export function queuesRoute(api: Api, deps: Deps): void {
+  const { queues } = deps;
   if (queues === null) return;
   let board: Promise<Hono> | null = null;
   const load = () => {
     board ??= boardOf(queues);
     return board;
   };
-  const guard = operatorOnly(access, { browsers: true });
+  const guard = operatorOnly(deps, { browsers: true });
   for (const path of [AT, `${AT}/*`])
     api.get(path, guard, async (c) => {
       const shown = await (await load()).fetch(c.req.raw, c.env);

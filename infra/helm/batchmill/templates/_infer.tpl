@@ -106,7 +106,7 @@ spec:
 - type: metrics-api
   metadata:
     url: http://{{ include "batchmill.name" $root }}-api.{{ $root.Release.Namespace }}.svc:{{ $root.Values.api.service.port }}/v1/autoscale/{{ . }}
-    valueLocation: workers
+    valueLocation: workers_wanted
     # Workers that are needed, one replica each.
     targetValue: '1'
     authMode: bearer
