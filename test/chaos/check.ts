@@ -128,7 +128,7 @@ export async function checkBucket(bucket: Bucket): Promise<string[]> {
   const due = new Set<string>();
   for (const key of keys) {
     const [, tenant = '', id = '', name = ''] = key.split('/');
-    if (key.startsWith('policies/') || key.startsWith('keys/')) due.add(key);
+    if (['policies', 'keys', 'secrets'].includes(key.split('/')[0] ?? '')) due.add(key);
     else if (key.startsWith('batches/') && name === 'batch.json') {
       const fact = await readFact(bucket, key, BatchFact);
       if (fact !== null) for (const wanted of await objectsOf(bucket, fact, keys)) due.add(wanted);
@@ -151,6 +151,7 @@ async function objectsOf(bucket: Bucket, { tenant, id }: BatchFact, keys: Readon
     if (keys.has(key)) objects.push(key);
   };
   mayBe(at.cancel(tenant, id));
+  for (const key of keys) if (key.startsWith(`${at.prefix(tenant, id)}retries/`)) objects.push(key);
   if (keys.has(at.failed(tenant, id))) return [...objects, at.failed(tenant, id)];
   objects.push(at.plan(tenant, id), at.finalizing(tenant, id), at.final(tenant, id));
   const final = await readFact(bucket, at.final(tenant, id), FinalFact);
