@@ -11,7 +11,7 @@ import { Run } from './test-run.ts';
 
 /**
  * The state machine of a batch, on the code that runs it and a real bucket: created, planned, run, crashed at any call to the
- * bucket, cancelled, expired, its jobs lost, repeated and late, in any order. What must hold stands in `Run`.
+ * bucket, cancelled, expired, retried, deleted, its jobs lost, repeated and late, in any order. What must hold stands in `Run`.
  */
 /** It looks around for so long. `MODEL_SECONDS=600` looks longer. */
 const SECONDS = Number(process.env.MODEL_SECONDS ?? 6);
@@ -99,6 +99,7 @@ const steps: fc.Arbitrary<fc.AsyncCommand<Model, Run>>[] = [
       },
     ),
   ),
+  crash.map((c) => new Step(`retry${said(c)}`, once, (run) => run.retry(c))),
   fc.constant(new Step('wipe the queue', once, async (run) => run.wipe())),
   fc.constant(
     new Step(
@@ -120,13 +121,15 @@ test(
         fc.commands([...steps, ...ordinary, ...ordinary], { maxCommands: 40, size: 'max' }),
         fc.integer({ min: 1, max: 110 }),
         fc.integer({ min: 2, max: 9 }),
-        async (commands, items, every) => {
+        crash,
+        async (commands, items, every, atLast) => {
           const folder = await mkdtemp(join(MEMORY, 'batchmill-model-'));
           const bucket = await openBucket(pathToFileURL(folder).href);
           try {
             const run = new Run(bucket, items, (position) => position % every === 1);
             await fc.asyncModelRun(() => ({ model: { created: false, expired: false }, real: run }), commands);
             await run.recover();
+            await run.remove(atLast);
           } finally {
             await bucket.close();
             await rm(folder, { recursive: true, force: true });

@@ -5,9 +5,11 @@ import type { ShardJob } from '@batchmill/queue';
 import { expect } from 'vitest';
 import { checkBucket } from '../../../../test/chaos/check.ts';
 import { type ReconcileDeps, reconcile } from '../reconcile.ts';
+import { deleteBatch } from '../remove.ts';
 import { cancelBatch, createBatch, getBatch } from '../requests.ts';
 import { resultRecord } from '../results/record.ts';
 import { PartWriter, readFinished, readShard } from '../results/shard.ts';
+import { getRetryable, retryBatch } from '../retry.ts';
 import { FinalizingFact, readFact } from '../state.ts';
 import { sweep } from '../sweep.ts';
 import { linesOf, TENANT } from '../test-batch.ts';
@@ -24,12 +26,15 @@ const NEXT: Record<string, readonly string[]> = {
   finalizing: TERMINAL,
 };
 
-const usageOf = (position: number): Usage => ({
-  input_tokens: 3 + position,
+/** The number of an item, also in a batch that does some of another's again. */
+const numberOf = (customId: string) => Number(customId.slice(3));
+
+const usageOf = (n: number): Usage => ({
+  input_tokens: 3 + n,
   input_tokens_details: { cached_tokens: 1 },
   output_tokens: 2,
   output_tokens_details: { reasoning_tokens: 0 },
-  total_tokens: 5 + position,
+  total_tokens: 5 + n,
 });
 
 /** A shard as a worker took it: what it holds stays as it was then, whatever others do meanwhile. */
@@ -44,8 +49,8 @@ interface Taken {
 export class Run {
   readonly id: string;
   readonly items: number;
-  /** Items that are errors, by position. */
-  readonly #fails: (position: number) => boolean;
+  /** Items that are errors, by number. */
+  readonly #fails: (n: number) => boolean;
   readonly #bucket: Bucket;
   readonly #queued = new Map<string, ShardJob>();
   /** Every shard job there ever was: one of them may come again at any time. */
@@ -54,12 +59,15 @@ export class Run {
   /** Results that were acknowledged before the outcome was settled: they must be delivered. */
   readonly #acknowledged = new Set<number>();
   readonly #triggered = new Set<string>();
+  /** The batch that does again what failed. */
+  #retry: { id: string; numbers: number[] } | null = null;
+  #asked = false;
   #input: string | null = null;
   #seen: BatchObject | null = null;
   #stopped = false;
   #writers = 0;
 
-  constructor(bucket: Bucket, items: number, fails: (position: number) => boolean) {
+  constructor(bucket: Bucket, items: number, fails: (n: number) => boolean) {
     this.#bucket = bucket;
     this.items = items;
     this.#fails = fails;
@@ -115,6 +123,23 @@ export class Run {
     this.#stopped = true;
   }
 
+  /** Only of one that has ended. */
+  async retry(crash: CrashPoint | null): Promise<void> {
+    const deps = (bucket: Bucket) => ({ bucket, trigger: async () => {} });
+    const errors = (await linesOf(this.#bucket, this.#seen?.error_file_id ?? null)).map((l) => numberOf(l.custom_id));
+    if (errors.length === 0) return;
+    this.#asked = true;
+    await this.#asProcess(crash, async (bucket) => {
+      const retryable = await getRetryable(deps(bucket), TENANT, this.id);
+      if (retryable === null) throw new Error('there is nothing to retry');
+      const only = ['failed' as const, 'expired' as const, 'cancelled' as const];
+      const { id } = await retryBatch(deps(bucket), retryable, { only }, {});
+      // Asked twice, it gives the one that was made.
+      if (this.#retry !== null) expect(id).toBe(this.#retry.id);
+      this.#retry = { id, numbers: errors };
+    });
+  }
+
   /** Two at once where a second is given. */
   async reconcile(...crashes: (CrashPoint | null)[]): Promise<void> {
     await Promise.all(
@@ -141,11 +166,11 @@ export class Run {
     const [key, job] = [...jobs][which % Math.max(1, jobs.size)] ?? [];
     if (key === undefined || job === undefined) return;
     this.#queued.delete(key);
-    const finished = await readFinished(this.#bucket, TENANT, this.id, job.shard);
+    const finished = await readFinished(this.#bucket, TENANT, job.batchId, job.shard);
     if (finished.done) return;
     // The batch has ended and was cleared up.
-    if ((await this.#bucket.head(layout.batch.shard(TENANT, this.id, job.shard))) === null) return;
-    const items = await readShard(this.#bucket, TENANT, this.id, job.shard);
+    if ((await this.#bucket.head(layout.batch.shard(TENANT, job.batchId, job.shard))) === null) return;
+    const items = await readShard(this.#bucket, TENANT, job.batchId, job.shard);
     const todo = items
       .filter(({ position }) => !finished.positions.has(position))
       .map(({ position, custom_id: customId }) => ({ position, customId }));
@@ -166,19 +191,24 @@ export class Run {
         {
           id: `line-${position}`,
           custom_id: customId,
-          response: { status_code: this.#fails(position) ? 400 : 200, request_id: 'r', body: { by: taken.writer } },
+          response: {
+            status_code: this.#fails(numberOf(customId)) ? 400 : 200,
+            request_id: 'r',
+            body: { by: taken.writer },
+          },
           error: null,
         },
-        usageOf(position),
+        usageOf(numberOf(customId)),
       ),
     );
-    const at = { tenant: TENANT, id: this.id, shard: taken.job.shard, writer: taken.writer };
-    const settled = await readFact(this.#bucket, layout.batch.finalizing(TENANT, this.id), FinalizingFact);
+    const at = { tenant: TENANT, id: taken.job.batchId, shard: taken.job.shard, writer: taken.writer };
+    const settled = await readFact(this.#bucket, layout.batch.finalizing(TENANT, at.id), FinalizingFact);
     const died = await this.#asProcess(crash, (bucket) => new PartWriter(bucket, at).write(records, complete));
     if (died) {
       const place = this.#taken.indexOf(taken);
       if (place !== -1) this.#taken.splice(place, 1);
-    } else if (settled === null) for (const { position } of records) this.#acknowledged.add(position);
+    } else if (settled === null && at.id === this.id)
+      for (const { position } of records) this.#acknowledged.add(position);
   }
 
   /** What holds at every moment. */
@@ -198,10 +228,12 @@ export class Run {
 
   /** Whatever has happened: with workers that work and a sweep that comes round, everything ends well. */
   async recover(): Promise<void> {
+    // Who hears nothing asks again.
+    if (this.#asked) await this.retry(null);
     for (let round = 0; round < 20; round++) {
       await this.sweep();
       await this.check();
-      if (this.#seen === null || TERMINAL.includes(this.#seen.status)) break;
+      if ((await this.#open()) === 0) break;
       while (this.#queued.size > 0) await this.take(0, false);
       while (this.#taken.length > 0) await this.handIn(0, true, 0, null);
     }
@@ -209,15 +241,40 @@ export class Run {
     while (this.#taken.length > 0) await this.handIn(0, true, 0, null);
     await this.check();
     if (this.#seen !== null) expect(TERMINAL).toContain(this.#seen.status);
+    if (this.#retry !== null) await this.#checkRetry(this.#retry);
     // The sweep ends what crashed behind the last fact.
     await this.sweep();
     expect(await checkBucket(this.#bucket)).toEqual([]);
   }
 
+  /** It may be deleted then, and nothing of it stays. */
+  async remove(crash: CrashPoint | null): Promise<void> {
+    if (this.#seen === null) return;
+    await this.#asProcess(crash, (bucket) => deleteBatch(bucket, TENANT, this.id));
+    if (crash === null) expect(await this.#bucket.head(layout.batch.batch(TENANT, this.id))).toBeNull();
+    expect(await checkBucket(this.#bucket)).toEqual([]);
+  }
+
+  async #open(): Promise<number> {
+    let open = 0;
+    for await (const _ of this.#bucket.list(layout.batch.openPrefix)) open++;
+    return open;
+  }
+
+  async #checkRetry({ id, numbers }: { id: string; numbers: number[] }): Promise<void> {
+    const batch = await getBatch({ bucket: this.#bucket, trigger: async () => {} }, TENANT, id);
+    expect(batch).toMatchObject({ status: 'completed', request_counts: { total: numbers.length } });
+    const output = await linesOf(this.#bucket, batch?.output_file_id ?? null);
+    const errors = await linesOf(this.#bucket, batch?.error_file_id ?? null);
+    const found = [...output, ...errors].map((line) => numberOf(line.custom_id));
+    expect(found.toSorted((a, b) => a - b)).toEqual(numbers);
+    expect(errors.map((line) => numberOf(line.custom_id))).toEqual(numbers.filter(this.#fails));
+  }
+
   async #checkEnded(batch: BatchObject): Promise<void> {
     const output = await linesOf(this.#bucket, batch.output_file_id);
     const errors = await linesOf(this.#bucket, batch.error_file_id);
-    const position = (line: { custom_id: string }) => Number(line.custom_id.slice(3));
+    const position = (line: { custom_id: string }) => numberOf(line.custom_id);
     for (const file of [output, errors])
       expect(file.map(position)).toEqual(file.map(position).toSorted((a, b) => a - b));
     const all = [...output, ...errors];
