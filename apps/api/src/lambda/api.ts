@@ -45,6 +45,8 @@ export async function openApi(env: NodeJS.ProcessEnv = process.env): Promise<Api
       guard: createGuard({ allow: config.fetch.allow, allowHttp: config.fetch.http }),
       trigger: (job) => queues.triggerDeliver(job),
     },
+    operatorKey: config.operatorKey,
+    scaling: { workers: () => queues.workers(), settings: config.scaling },
     models: [config.model.name],
     checks: { queue: () => queues.check() },
     logger,
