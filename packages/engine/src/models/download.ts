@@ -8,6 +8,7 @@ import { readGguf } from '../gguf/index.ts';
 import { EngineError } from '../port.ts';
 import { isCode } from './lock.ts';
 import { type RemoteContent, type RemoteFile, TryAgain } from './remote.ts';
+import { fetchSegments, left, NoRanges, planSegments, Segment } from './segments.ts';
 
 export interface DownloadProgress {
   /** The file's name: a model may come in several. */
@@ -24,6 +25,8 @@ export interface DownloadOptions {
   retryMs?: number | undefined;
   /** An attempt that gets no byte for so long is given up. 60,000 unless given. */
   stallMs?: number | undefined;
+  /** Files with so many bytes to come are fetched over several connections. 256 MB unless given. */
+  parallelBytes?: number | undefined;
 }
 
 export interface Downloaded {
@@ -36,11 +39,20 @@ export interface Downloaded {
 const MOST_ATTEMPTS = 6;
 const LONGEST_PAUSE_MS = 30_000;
 const PROGRESS_MS = 250;
+const KEEP_MS = 2_000;
+/** One connection rarely fills a line: stores and hubs bound each. */
+const CONNECTIONS = 8;
+const PARALLEL_BYTES = 256 << 20;
 /** Kept free beside the model. */
 const SPARE_BYTES = 64 << 20;
 
 /** What is known of a half-finished download; stands beside it. */
-const partSchema = z.object({ validator: z.string().nullable(), size: z.number().nullable() });
+const partSchema = z.object({
+  validator: z.string().nullable(),
+  size: z.number().nullable(),
+  /** What is missing, of a file that comes over several connections. Without it, everything after what is there. */
+  segments: z.array(Segment).optional(),
+});
 type Part = z.infer<typeof partSchema>;
 
 /**
@@ -53,10 +65,11 @@ export async function download(remote: RemoteFile, directory: string, options: D
   const part = `${target}.part`;
   let idle = 0;
   let mismatched = false;
+  let parallel = true;
   for (;;) {
-    const before = await sizeOf(part);
+    const before = await receivedOf(part);
     try {
-      await fetchPart(remote, part, options);
+      await fetchPart(remote, part, parallel, options);
       const sha256 = await sha256Of(part, options.signal);
       if (remote.sha256 === null || sha256 === remote.sha256) return await finish(remote, part, target, sha256);
       await discard(part);
@@ -71,8 +84,9 @@ export async function download(remote: RemoteFile, directory: string, options: D
       if (options.signal.aborted) throw new EngineError('aborted', 'The download was stopped', error);
       if (error instanceof EngineError) throw error;
       if (isCode(error, 'ENOSPC')) throw new EngineError('model_unusable', `The disk of ${directory} is full`, error);
+      if (error instanceof NoRanges) parallel = false;
       const again = error instanceof TryAgain ? error : new TryAgain(describe(error));
-      idle = (await sizeOf(part)) > before ? 0 : idle + 1;
+      idle = (await receivedOf(part)) > before ? 0 : idle + 1;
       if (again.fromStart) await discard(part);
       if (idle >= MOST_ATTEMPTS) {
         throw new EngineError('model_unusable', `${remote.label} cannot be downloaded: ${again.message}`, error);
@@ -86,8 +100,9 @@ export async function download(remote: RemoteFile, directory: string, options: D
 }
 
 /** One attempt at the rest of the file. */
-async function fetchPart(remote: RemoteFile, part: string, options: DownloadOptions): Promise<void> {
+async function fetchPart(remote: RemoteFile, part: string, parallel: boolean, options: DownloadOptions): Promise<void> {
   const known = await readPart(part);
+  if (known.segments !== undefined) return fetchRest(remote, part, known, known.segments, options);
   let have = await sizeOf(part);
   if (known.size !== null && have === known.size) return;
   // Without a validator a changed file would go unnoticed, unless its checksum is known.
@@ -102,9 +117,18 @@ async function fetchPart(remote: RemoteFile, part: string, options: DownloadOpti
     const size = content.size ?? remote.size;
     checkSize(remote, size);
     if (size !== null) await checkSpace(dirname(part), size - content.start);
+    const many = size !== null && size - content.start >= (options.parallelBytes ?? PARALLEL_BYTES);
+    if (parallel && many && content.validator !== null) {
+      clearTimeout(stall);
+      // This connection has shown what there is; eight will fetch it.
+      stalled.abort();
+      if (content.start === 0) await writeFile(part, '');
+      const segments = planSegments(content.start, size, CONNECTIONS);
+      return await fetchRest(remote, part, { validator: content.validator, size }, segments, options);
+    }
     const file = await open(part, content.start === 0 ? 'w' : 'a');
     try {
-      await writeFile(`${part}.json`, JSON.stringify({ validator: content.validator, size } satisfies Part));
+      await writePart(part, { validator: content.validator, size });
       await copy(content, size, file, remote, options, stall);
     } finally {
       await file.close();
@@ -114,6 +138,51 @@ async function fetchPart(remote: RemoteFile, part: string, options: DownloadOpti
     throw stalled.signal.aborted ? stalled.signal.reason : error;
   } finally {
     clearTimeout(stall);
+  }
+}
+
+/** What is missing of a file, over a connection for each stretch. Where they are is kept now and then, so also SIGKILL costs little. */
+async function fetchRest(
+  remote: RemoteFile,
+  part: string,
+  known: Part,
+  segments: Segment[],
+  options: DownloadOptions,
+): Promise<void> {
+  const { validator, size } = known;
+  let keeping = Promise.resolve();
+  const keep = () => (keeping = keeping.then(() => writePart(part, { validator, size, segments })));
+  const stalled = new AbortController();
+  const stall = setTimeout(() => stalled.abort(new TryAgain('no data came')), options.stallMs ?? 60_000);
+  let reported = 0;
+  let kept = Date.now();
+  const report = () =>
+    options.onProgress?.({ file: remote.name, receivedBytes: (size ?? 0) - left(segments), totalBytes: size });
+  const file = await open(part, 'r+');
+  try {
+    await keep();
+    await fetchSegments(remote, file, segments, validator, {
+      signal: AbortSignal.any([options.signal, stalled.signal]),
+      onBytes: () => {
+        stall.refresh();
+        if (Date.now() - reported < PROGRESS_MS) return;
+        reported = Date.now();
+        report();
+        if (Date.now() - kept < KEEP_MS) return;
+        kept = Date.now();
+        // A disk that is full is told by the last one.
+        keep().catch(() => {});
+      },
+    });
+    report();
+  } catch (error) {
+    throw stalled.signal.aborted ? stalled.signal.reason : error;
+  } finally {
+    clearTimeout(stall);
+    await file.close();
+    // Also after one that failed.
+    keeping = keeping.catch(() => {});
+    await keep();
   }
 }
 
@@ -185,6 +254,12 @@ export async function sha256Of(path: string, signal: AbortSignal): Promise<strin
   return hash.digest('hex');
 }
 
+/** Whole or not at all: half of it would say that nothing is known. */
+async function writePart(part: string, known: Part): Promise<void> {
+  await writeFile(`${part}.json.new`, JSON.stringify(known));
+  await rename(`${part}.json.new`, `${part}.json`);
+}
+
 async function readPart(part: string): Promise<Part> {
   try {
     return partSchema.parse(JSON.parse(await readFile(`${part}.json`, 'utf8')));
@@ -192,6 +267,12 @@ async function readPart(part: string): Promise<Part> {
     // Absent, or cut off by a crash: the part is of no known origin.
     return { validator: null, size: null };
   }
+}
+
+/** Bytes of the file that are here. */
+async function receivedOf(part: string): Promise<number> {
+  const { size, segments } = await readPart(part);
+  return segments === undefined ? await sizeOf(part) : (size ?? 0) - left(segments);
 }
 
 async function discard(part: string): Promise<void> {

@@ -72,7 +72,8 @@ function serve(content: Buffer, behaviour: Behaviour = {}): typeof answer {
     });
     if (cuts > 0) {
       cuts -= 1;
-      response.write(body.subarray(0, behaviour.cut?.after), () => setTimeout(() => response.destroy(), 20));
+      // What has been received but not read is lost with the connection: time to read it.
+      response.write(body.subarray(0, behaviour.cut?.after), () => setTimeout(() => response.destroy(), 250));
     } else {
       response.end(body);
     }

@@ -31,6 +31,8 @@ export interface ResolveOptions {
   huggingFaceEndpoint?: string;
   retryMs?: number;
   stallMs?: number;
+  /** Files of so many bytes come over several connections at once. 256 MB unless given. */
+  parallelBytes?: number;
 }
 
 /** What a finished download left behind: proves without the network that the model is here and whole. */
@@ -84,6 +86,7 @@ async function fetchModel(
     onProgress: options.onProgress,
     retryMs: options.retryMs,
     stallMs: options.stallMs,
+    parallelBytes: options.parallelBytes,
   };
   const files: Downloaded[] = [];
   for (const remote of remotes) files.push(await download(remote, directory, how));
