@@ -32,6 +32,9 @@ export class Matcher {
   readonly #allowed: ReadonlySet<string>;
   /** A word of the list has no letter in it: `4711`. */
   #ofDigits = false;
+  /** Words, and those that phrases are found by. */
+  readonly #plain = new Set<string>();
+  readonly #plainOnce = new Set<string>();
   /** Where the hashes of plain words are: most rows of most texts are told from all of them by one look. */
   readonly seen: Seen = noneSeen();
 
@@ -73,6 +76,8 @@ export class Matcher {
   }
 
   #remember(word: string): void {
+    this.#plain.add(word);
+    this.#plainOnce.add(once(word));
     this.seen[placeOf(hashOf(word))] = (this.seen[placeOf(hashOf(word))] ?? 0) | PLAIN;
     const single = hashOf(once(word));
     this.seen[placeOf(single)] = (this.seen[placeOf(single)] ?? 0) | ONCE;
@@ -81,7 +86,14 @@ export class Matcher {
   /** Places in a row of characters between spaces, if by its hashes it may hold a word. */
   inRow(text: string, row: Row): Match[] {
     if (!row.hasLetters && !this.#ofDigits) return [];
-    return row.odd || mayBe(this.seen, row.hash, row.onceHash) ? this.#inChunk(text, row) : [];
+    if (row.odd) return this.#inChunk(text, row);
+    if (!mayBe(this.seen, row.hash, row.onceHash)) return [];
+    // Hashes are alike by chance too. Nothing but ASCII letters here, and marks around them.
+    const plain = text
+      .slice(row.start, row.end)
+      .toLowerCase()
+      .replace(/[^a-z]+/g, '');
+    return this.#plain.has(plain) || this.#plainOnce.has(once(plain)) ? this.#inChunk(text, row) : [];
   }
 
   #inChunk(text: string, chunk: Span): Match[] {

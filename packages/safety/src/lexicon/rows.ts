@@ -38,10 +38,13 @@ const SPACE = 1;
 const MARK = 2;
 /** Beyond ASCII: a letter, or what looks like one, or is not seen. */
 const WIDE = 3;
+/** What stands between words, and for no letter. */
+const SEPARATOR = 4;
 const KIND = new Uint8Array(0x1_0000).fill(OTHER, 0, 128).fill(WIDE, 128);
 for (let c = 97; c <= 122; c++) KIND[c] = KIND[c - 32] = c;
 for (const c of ' \n\r\t\f\v\u00a0\u3000\u2003') KIND[c.charCodeAt(0)] = SPACE;
 for (const c of '.,;:?"\')]}') KIND[c.charCodeAt(0)] = MARK;
+for (const c of '-/_=&#<>[{') KIND[c.charCodeAt(0)] = SEPARATOR;
 
 const SEED = 7;
 const step = (hash: number, letter: number) => (Math.imul(hash, 31) + letter) | 0;
@@ -58,11 +61,31 @@ function onceHashOf(text: string, start: number, end: number): number {
   let before = 0;
   for (let i = start; i < end; i++) {
     const letter = KIND[text.charCodeAt(i)] ?? OTHER;
-    if (letter <= WIDE) continue;
+    if (letter <= SEPARATOR) continue;
     if (letter !== before) hash = step(hash, letter);
     before = letter;
   }
   return hash;
+}
+
+/** Whether one of the words that marks and separators join may be one of a list: `so-called`, `country's`. */
+function partsMayBe(seen: Seen, units: Uint16Array, start: number, end: number): boolean {
+  let hash = SEED;
+  let onceHash = SEED;
+  let before = 0;
+  for (let i = start; i <= end; i++) {
+    const kind = i === end ? OTHER : (KIND[units[i] ?? 0] ?? OTHER);
+    if (kind > SEPARATOR) {
+      hash = step(hash, kind);
+      if (kind !== before) onceHash = step(onceHash, kind);
+      before = kind;
+    } else {
+      if (hash !== SEED && mayBe(seen, hash, onceHash)) return true;
+      hash = onceHash = SEED;
+      before = 0;
+    }
+  }
+  return false;
 }
 
 /**
@@ -87,10 +110,11 @@ export function findAll(text: string, matchers: readonly Matcher[], seen: Seen):
     let before = 0;
     let doubled = false;
     let odd = false;
+    let joined = false;
     // Nearly all of the time goes by in here.
     for (;;) {
       let kind = KIND[units[at] ?? 0] ?? OTHER;
-      while (kind > WIDE) {
+      while (kind > SEPARATOR) {
         hash = (Math.imul(hash, 31) + kind) | 0;
         if (kind === before) doubled = true;
         before = kind;
@@ -101,7 +125,10 @@ export function findAll(text: string, matchers: readonly Matcher[], seen: Seen):
         marks++;
         // A mark inside a word: `don't`, `f.u.c.k`.
         const next = KIND[units[at + 1] ?? 0] ?? OTHER;
-        if (next !== SPACE && next !== MARK && at + 1 - start > marks) odd = true;
+        if (next !== SPACE && next !== MARK && at + 1 - start > marks) joined = true;
+      } else if (kind === SEPARATOR) {
+        joined = true;
+        others++;
       } else {
         odd = true;
         if (kind === OTHER) others++;
@@ -117,8 +144,8 @@ export function findAll(text: string, matchers: readonly Matcher[], seen: Seen):
     } else {
       if (singles.length > 0) endSingles();
       const onceHash = doubled ? onceHashOf(text, start, at) : hash;
-      if (!odd && !mayBe(seen, hash, onceHash)) continue;
-      const row = { start, end: at, hash, onceHash, odd, hasLetters: letters > others };
+      if (!odd && !mayBe(seen, hash, onceHash) && !(joined && partsMayBe(seen, units, start, at))) continue;
+      const row = { start, end: at, hash, onceHash, odd: odd || joined, hasLetters: letters > others };
       for (const [i, matcher] of matchers.entries()) found[i]?.push(...matcher.inRow(text, row));
     }
   }
@@ -126,9 +153,12 @@ export function findAll(text: string, matchers: readonly Matcher[], seen: Seen):
   return found.map(apart);
 }
 
+/** For texts of usual length: one look is over before the next begins. */
+const SCRATCH = new Uint16Array(0x1_0001);
+
 /** The units of a text and a space: to read them from here is faster than from the string. */
 function unitsOf(text: string): Uint16Array {
-  const units = new Uint16Array(text.length + 1);
+  const units = text.length < SCRATCH.length ? SCRATCH : new Uint16Array(text.length + 1);
   Buffer.from(units.buffer).write(text, 'utf16le');
   units[text.length] = 0x20;
   return units;
