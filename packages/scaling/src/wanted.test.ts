@@ -53,8 +53,13 @@ describe('workersWanted', () => {
     expect(wanted([demand(100 * HOUR, HOUR, { shards: 3 })])).toBe(3);
     expect(wanted([demand(1_000 * HOUR, HOUR)])).toBe(20);
     expect(wanted([demand(1_000 * HOUR, HOUR)], 1, { maxWorkers: 2 })).toBe(2);
-    // Too late for everything: all that may help.
-    expect(wanted([demand(HOUR, -10)], 0)).toBe(20);
+    // Too late for whoever is started now; those that are there do what they can.
+    expect(wanted([demand(HOUR, 200)], 0)).toBe(20);
+  });
+
+  test('what is late is not begun any more', () => {
+    expect(wanted([demand(HOUR, -10), demand(HOUR, 0)], 0)).toBe(0);
+    expect(wanted([demand(HOUR, -10), demand(60, HOUR)], 1)).toBe(1);
   });
 
   test('a little work waits for more before a worker is started for it, but not for long', () => {
@@ -74,7 +79,7 @@ const anyDemand = fc.record({
   workSeconds: fc.double({ min: 0, max: 1e6, noNaN: true }),
   shards: fc.integer({ min: 0, max: 5_000 }),
   since: fc.integer({ min: NOW - 7 * 24 * HOUR, max: NOW }),
-  deadline: fc.integer({ min: NOW - HOUR, max: NOW + 7 * 24 * HOUR }),
+  deadline: fc.integer({ min: NOW + 1, max: NOW + 7 * 24 * HOUR }),
 });
 const anyScaling = fc.record({
   maxWorkers: fc.integer({ min: 1, max: 1_000 }),
@@ -108,7 +113,9 @@ test('more work, an earlier deadline or fewer that run never want fewer', () => 
         const n = (list: Demand[], there = running) => workersWanted(list, there, NOW, settings);
         const some = n(demands);
         expect(n([...demands, more])).toBeGreaterThanOrEqual(some);
-        expect(n(demands.map((d) => ({ ...d, deadline: d.deadline - earlier })))).toBeGreaterThanOrEqual(some);
+        expect(
+          n(demands.map((d) => ({ ...d, deadline: Math.max(NOW + 1, d.deadline - earlier) }))),
+        ).toBeGreaterThanOrEqual(some);
         expect(n(demands, running + 1)).toBeLessThanOrEqual(some);
       },
     ),

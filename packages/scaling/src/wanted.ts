@@ -43,7 +43,10 @@ const SHORTEST = 30;
  * @param now Unix seconds.
  */
 export function workersWanted(demands: readonly Demand[], running: number, now: number, scaling: Scaling): number {
-  const open = demands.filter(({ shards }) => shards > 0).toSorted((a, b) => a.deadline - b.deadline);
+  // What is late is not begun any more.
+  const open = demands
+    .filter(({ shards, deadline }) => shards > 0 && deadline > now)
+    .toSorted((a, b) => a.deadline - b.deadline);
   if (open.length === 0) return 0;
   let work = 0;
   let shards = 0;

@@ -1,6 +1,6 @@
 import { Autoscale } from '@batchmill/contract';
 import type { Signals } from '@batchmill/scaling';
-import { metrics, readAtScrape } from '@batchmill/telemetry';
+import { metrics } from '@batchmill/telemetry';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { operatorOnly } from '../http/operator.ts';
@@ -8,7 +8,7 @@ import { ANY_ERROR, ERROR, json } from '../openapi.ts';
 
 const LANES = ['text', 'media', 'all'] as const;
 
-/** `GET /v1/autoscale/{lane}`, for KEDA's metrics-api scaler and others, and the same as metrics. */
+/** `GET /v1/autoscale/{lane}`, for KEDA's metrics-api scaler and others. */
 export function autoscaleRoute(api: Api, deps: Deps): void {
   const { scaling } = deps;
   const route = createRoute({
@@ -26,7 +26,6 @@ export function autoscaleRoute(api: Api, deps: Deps): void {
     const { lane } = c.req.valid('param');
     return c.json(bodyOf(lane, await scaling.read()), 200);
   });
-  readAtScrape(async () => show(await scaling.read()));
 }
 
 function bodyOf(lane: (typeof LANES)[number], { lanes, measured }: Signals): Autoscale {
@@ -47,7 +46,8 @@ function bodyOf(lane: (typeof LANES)[number], { lanes, measured }: Signals): Aut
   };
 }
 
-function show({ open, lanes }: Signals): void {
+/** Shows the same as metrics. */
+export function showSignals({ open, lanes }: Signals): void {
   metrics.batchesOpen.set(open);
   const now = Date.now() / 1000;
   for (const lane of LANES) {

@@ -25,7 +25,7 @@ test('an operator sees the queues in a browser, a tenant does not, and nothing c
     expect((await fetch(at, { headers: { authorization: `Bearer ${tenant}` } })).status).toBe(403);
     const headers = { authorization: `Bearer ${operator}` };
     expect((await fetch(`${at}/api/queues/batchmill-infer-text/obliterate`, { method: 'PUT', headers })).status).toBe(
-      405,
+      404,
     );
 
     const page = await browser.newPage({

@@ -20,7 +20,7 @@ export async function readShard(bucket: Bucket, tenant: string, id: string, shar
     .filter((line) => line !== '')
     .map((line) => {
       const tab = line.indexOf('\t');
-      const lineBytes = line.length - tab - 1;
+      const lineBytes = Buffer.byteLength(line) - tab - 1;
       return { position: Number(line.slice(0, tab)), lineBytes, ...InputLine.parse(JSON.parse(line.slice(tab + 1))) };
     });
 }
