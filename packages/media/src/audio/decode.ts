@@ -28,8 +28,15 @@ export interface DecodeOptions {
   channels: 'mix' | 'split';
   /** Longest recording taken. */
   maxSeconds: number;
-  /** Is told, before anything is decoded, how long the recording is by the words of the file or by a guess, if there is either. */
-  onLength?: (seconds: number) => void;
+  /** Is told what is known of the recording when its first sound is there. */
+  onBegin?: (begin: RecordingBegin) => void;
+}
+
+export interface RecordingBegin {
+  /** How long it is by the words of the file, or by a guess; `null` if there is neither. */
+  seconds: number | null;
+  /** Channels of the recording itself. */
+  channels: number;
 }
 
 export interface Decoded {
@@ -73,15 +80,19 @@ const audioDecoders = Codec.getCodecList().filter((c) => c.isDecoder() && c.type
 export function* decode(path: string, options: DecodeOptions): Generator<Int16Array[], Decoded> {
   const { channels, maxSeconds } = options;
   using input = new Input(path, maxSeconds);
-  if (input.length !== null) options.onLength?.(Math.min(input.length, maxSeconds));
   const output = new Resampler(channels, maxSeconds);
+  let begun = false;
   using frame = new Frame();
   frame.alloc();
   try {
     for (let more = true; more; ) {
       more = input.feed();
       while (input.codec.receiveFrameSync(frame) >= 0) {
-        if (frame.nbSamples > 0) yield* output.push(frame, input.codec.sampleFormat, input.secondsOf(frame.pts));
+        if (frame.nbSamples > 0) {
+          if (!begun) options.onBegin?.({ seconds: input.length, channels: frame.channels });
+          begun = true;
+          yield* output.push(frame, input.codec.sampleFormat, input.secondsOf(frame.pts));
+        }
         frame.unref();
       }
     }

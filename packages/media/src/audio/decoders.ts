@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { RequestError } from '@batchmill/contract';
+import type { RecordingBegin } from './decode.ts';
 import { badAudio } from './recording-errors.ts';
 import { type Job, type Message, MessageReader } from './recording-messages.ts';
 
@@ -134,7 +135,7 @@ export type End = Message & { is: 'end' };
 export async function* runDecoder(
   job: Job,
   signal: AbortSignal,
-  { stallMs = STALL_MS, onLength }: { stallMs?: number; onLength?: (seconds: number) => void } = {},
+  { stallMs = STALL_MS, onBegin }: { stallMs?: number; onBegin?: (begin: RecordingBegin) => void } = {},
 ): AsyncGenerator<Chunk, End> {
   let given = 0;
   for (let attempt = 0; attempt < 2; attempt++) {
@@ -155,7 +156,7 @@ export async function* runDecoder(
           const { is: _, ...chunk } = message;
           yield chunk;
         }
-        if (message.is === 'length') onLength?.(message.seconds);
+        if (message.is === 'begin') onBegin?.({ seconds: message.seconds, channels: message.channels });
         if (message.is === 'broken') throw new Error(`Recordings cannot be decoded here: ${message.message}`);
         reusable = message.is === 'refused' || (message.is === 'end' && message.memory < MAX_MEMORY);
         if (message.is === 'refused')

@@ -1,4 +1,4 @@
-import { type Decoded, decode } from './decode.ts';
+import { type Decoded, decode, type RecordingBegin } from './decode.ts';
 import { badAudio } from './recording-errors.ts';
 import type { Head, Job } from './recording-messages.ts';
 import { SpeechCutter } from './speech-cutter.ts';
@@ -55,19 +55,11 @@ function* chunks(job: Job & { want: 'chunks' }): Generator<Part, void> {
       yield { head, data: encodeWav([chunk.samples], ENGINE_RATE) };
     }
   };
-  let length: number | null = null;
-  const sound = decode(job.path, {
-    ...job,
-    onLength: (seconds) => {
-      length = seconds;
-    },
-  });
+  const begins: RecordingBegin[] = [];
+  const sound = decode(job.path, { ...job, onBegin: (begin) => begins.push(begin) });
   for (;;) {
     const { done, value } = sound.next();
-    if (length !== null) {
-      yield { head: { is: 'length', seconds: length } };
-      length = null;
-    }
+    for (const begin of begins.splice(0)) yield { head: { is: 'begin', ...begin } };
     if (done === true) {
       for (const channel of cutters.keys()) yield* parts(channel, null);
       yield { head: end(value, speech) };

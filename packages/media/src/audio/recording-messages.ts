@@ -24,8 +24,8 @@ const headSchema = z.discriminatedUnion('is', [
     end: z.number(),
     speechSeconds: z.number(),
   }),
-  /** How long the recording is, before anything of it: what the file says, or a guess. */
-  z.strictObject({ is: z.literal('length'), seconds: z.number() }),
+  /** What is known of the recording before anything of it is given: `RecordingBegin`. */
+  z.strictObject({ is: z.literal('begin'), seconds: z.number().nullable(), channels: z.number() }),
   /** Still at it. */
   z.strictObject({ is: z.literal('working') }),
   /** The job is done; `data` is a WAV file if the whole was wanted. `memory` is what the process takes, in bytes. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RecordingBegin } from './decode.ts';
 import { runDecoder } from './decoders.ts';
 import { type ChunkOptions, type RecordingInfo, type SpeechChunk, speechChunks } from './speech-chunks.ts';
 import { encodeWav } from './wav.ts';
@@ -163,13 +164,14 @@ describe('speechChunks', () => {
     expect(info.missingSeconds).toBeCloseTo(1, 1);
   });
 
-  it('says before the first chunk how long it is, be it a guess', async () => {
+  it('says before the first chunk how long it is, be it a guess, and how many channels it has', async () => {
     for (const name of ['speech.m4a', 'call.mp3', 'speech.webm', 'speech.wma']) {
-      const said: number[] = [];
-      const chunks = chunksOf(fixture(name), { onLength: (seconds) => said.push(seconds) });
+      const said: [number, number][] = [];
+      const onBegin = ({ seconds, channels }: RecordingBegin) => said.push([Math.round(seconds ?? 0), channels]);
+      const chunks = chunksOf(fixture(name), { onBegin });
       await chunks.next();
       const { info } = await all(chunks);
-      expect(said.map(Math.round), name).toEqual([Math.round(info.seconds)]);
+      expect(said, name).toEqual([[Math.round(info.seconds), info.channels]]);
     }
   });
 

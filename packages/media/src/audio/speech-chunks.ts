@@ -1,5 +1,6 @@
 import { metrics, timed } from '@batchmill/telemetry';
 import { createLimit } from '../limit.ts';
+import type { RecordingBegin } from './decode.ts';
 import { runDecoder } from './decoders.ts';
 
 export interface ChunkOptions {
@@ -9,8 +10,8 @@ export interface ChunkOptions {
   channels: 'mix' | 'split';
   /** Longest recording taken. */
   maxSeconds: number;
-  /** Is told, before the first chunk, how long the recording is: what the file says or a guess, if there is either. */
-  onLength?: (seconds: number) => void;
+  /** Is told before the first chunk what is known by then. What it throws ends it all. */
+  onBegin?: (begin: RecordingBegin) => void;
   signal: AbortSignal;
 }
 
@@ -55,7 +56,7 @@ const limit = createLimit(RECORDINGS);
  *   chunks: some files do not say how long they are). If `signal` aborts, its reason is thrown.
  */
 export async function* speechChunks(path: string, options: ChunkOptions): AsyncGenerator<SpeechChunk, RecordingInfo> {
-  const { signal, onLength, ...wanted } = options;
+  const { signal, onBegin, ...wanted } = options;
   const turn = Promise.withResolvers<void>();
   const over = Promise.withResolvers<void>();
   const giveUp = () => turn.reject(signal.reason);
@@ -68,7 +69,7 @@ export async function* speechChunks(path: string, options: ChunkOptions): AsyncG
     signal.throwIfAborted();
     await turn.promise;
     const job = { want: 'chunks' as const, path, ...wanted };
-    const found = runDecoder(job, signal, onLength === undefined ? {} : { onLength });
+    const found = runDecoder(job, signal, onBegin === undefined ? {} : { onBegin });
     const { seconds, channels, speechSeconds, missingSeconds } = yield* measuredSteps(found);
     return { seconds, channels, speechSeconds, missingSeconds };
   } finally {

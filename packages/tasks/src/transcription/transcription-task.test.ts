@@ -104,7 +104,11 @@ describe('the transcription task', () => {
     expect(store.kept.has('chunk-1-0')).toBe(true);
     expect(answer.text).toMatch(/^agent: [\d.]+ seconds\.\ncustomer: [\d.]+ seconds\.\nagent: /);
     expect((await run({ file_id: call })).answer.text).not.toContain('agent');
-    await expect(run({ ...body, file_id: sentence })).rejects.toEqual(refused(400, 'invalid_value', 'channel_labels'));
+    // Before anything is heard.
+    const deaf = { generate: () => Promise.reject(new Error('asked')) };
+    await expect(run({ ...body, file_id: sentence }, deaf)).rejects.toEqual(
+      refused(400, 'invalid_value', 'channel_labels'),
+    );
   });
 
   it('gives each chunk the instruction, with what the request adds', async () => {

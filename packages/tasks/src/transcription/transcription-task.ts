@@ -76,7 +76,11 @@ export function createTranscriptionTask(
           maxChunkSeconds,
           channels: request.labels === null ? 'mix' : 'split',
           maxSeconds,
-          onLength: (seconds) => context.length(seconds),
+          onBegin: ({ seconds, channels }) => {
+            if (request.labels !== null && channels < 2)
+              throw wrong('channel_labels', 'the recording has one channel; labels need two');
+            if (seconds !== null) context.length(Math.min(seconds, maxSeconds));
+          },
           signal: context.signal,
         });
         const { heard, info } = await hearRecording(chunks, context, {
@@ -86,8 +90,6 @@ export function createTranscriptionTask(
           logprobs: request.format === 'verbose_json',
         });
         context.length(info.seconds);
-        if (request.labels !== null && info.channels < 2)
-          throw wrong('channel_labels', 'the recording has one channel; labels need two');
         return transcript(heard, info, { ...request, task });
       } catch (error) {
         context.signal.throwIfAborted();
