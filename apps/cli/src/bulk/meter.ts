@@ -15,7 +15,9 @@ const ENOUGH_ITEMS = 5;
 /** Makes of what a batch says about itself from time to time how fast it goes and how long it will take. */
 export class Meter {
   readonly #now: () => number;
+  /** From the first progress on: what was done before, and when that began, nobody here knows. */
   readonly #seen: { at: number; units: number }[] = [];
+  #before: number | null = null;
   #first: { at: number; items: number } | null = null;
 
   constructor(now: () => number = Date.now) {
@@ -26,7 +28,8 @@ export class Meter {
   read(doneItems: number, totalItems: number, units: Units | null): Speed {
     const at = this.#now();
     if (units === null) return { text: '', secondsLeft: this.#leftByItems(at, doneItems, totalItems) };
-    this.#seen.push({ at, units: units.done });
+    this.#before ??= units.done;
+    if (this.#seen.length > 0 || units.done !== this.#before) this.#seen.push({ at, units: units.done });
     while (this.#seen.length > 2 && at - (this.#seen[1]?.at ?? at) >= WINDOW_MS) this.#seen.shift();
     const oldest = this.#seen[0] ?? { at, units: units.done };
     const perSecond = at > oldest.at ? ((units.done - oldest.units) * 1000) / (at - oldest.at) : 0;
