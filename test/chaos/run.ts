@@ -35,6 +35,8 @@ export interface ChaosFigures extends Findings {
 const OPEN_AT_A_TIME = 3;
 /** Faults whose share of the work may be queued before they come. */
 const AHEAD = 6;
+/** How long a fault waits for work that does not go on. */
+const STILL_MS = 2_000;
 const TERMINAL = ['completed', 'failed', 'expired', 'cancelled'];
 /** If nothing changes for longer, something is stuck. */
 const STUCK_MS = 120_000;
@@ -58,13 +60,16 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
   let failure: unknown;
   let begun = 0;
   let inflicted = 0;
+  /** The item that is submitted next. */
+  let next = 0;
   const breakAll = async (mine: (fault: Fault) => boolean) => {
     const own = new Random(random.next() * 2 ** 32);
     for (const [i, fault] of faults.entries()) {
       if (!mine(fault)) continue;
       // Spread over the work, or over time where the work stands still.
       const due = ((i + own.next()) / faults.length) * options.items;
-      for (const end = Date.now() + 5_000; done < due && Date.now() < end && failure === undefined; ) await sleep(50);
+      const still = () => done < due && done < next && failure === undefined;
+      for (const end = Date.now() + STILL_MS; still() && Date.now() < end; ) await sleep(50);
       if (failure !== undefined) return;
       begun++;
       log(`${stamp(started)} fault ${begun}: ${fault.name} (${done} items done)`);
@@ -77,7 +82,6 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
     failure = error;
   });
 
-  let next = 0;
   let listed = false;
   const open = () => [...batches.keys()].filter((id) => !ended.has(id));
   for (let quietSince = Date.now(), seen = ''; ; await sleep(200)) {

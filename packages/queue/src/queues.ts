@@ -268,6 +268,8 @@ function consume(
       // Often, so that a job that is not ours any more is noticed soon.
       lockRenewTime: lockMs / 4,
       stalledInterval: lockMs,
+      // BullMQ would stay away for 15 s after its server has broken a connection, also if that is back at once.
+      runRetryDelay: 1_000,
       // A job whose worker died goes back as often as it takes: what may not be repeated is decided per item, not here.
       maxStalledCount: 1_000,
     },
