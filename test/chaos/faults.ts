@@ -12,11 +12,14 @@ import type { ServiceProcess } from '../servers/service.ts';
 import type { Random } from './random.ts';
 import type { Member, Rig } from './rig.ts';
 
+/** Faults of different kinds happen side by side, those of one kind one after the other. */
+export const KINDS = ['infer', 'front', 'ground'] as const;
+
 /** Something that goes wrong and is put right again. When it returns, everything is up. */
 export interface Fault {
   name: string;
-  /** Whose it is: of one of the product's processes, or of what they stand on. */
-  of: 'product' | 'ground';
+  /** Whose it is: of infer workers and engines, of the product's other processes, or of what they stand on. */
+  of: (typeof KINDS)[number];
   /** Whether it can happen on this rig. */
   on(rig: Rig): boolean;
   inflict(rig: Rig, random: Random): Promise<void>;
@@ -32,7 +35,7 @@ const awhile = (random: Random) => sleep(random.between(100, 1_500));
 function killed(role: Member['role']): Fault {
   return {
     name: `SIGKILL of ${role}`,
-    of: 'product',
+    of: role === 'infer' ? 'infer' : 'front',
     on: always,
     inflict: async (rig, random) => {
       const { service } = memberOf(rig, role, random);
@@ -57,7 +60,7 @@ async function startAgain(service: ServiceProcess): Promise<void> {
 function drained(role: Member['role']): Fault {
   return {
     name: `SIGTERM of ${role}`,
-    of: 'product',
+    of: role === 'infer' ? 'infer' : 'front',
     on: always,
     inflict: async (rig, random) => {
       const { service, name } = memberOf(rig, role, random);
@@ -72,7 +75,7 @@ function drained(role: Member['role']): Fault {
 function silenced(role: 'control' | 'infer'): Fault {
   return {
     name: `SIGSTOP of ${role} past its lock`,
-    of: 'product',
+    of: role === 'infer' ? 'infer' : 'front',
     on: always,
     inflict: async (rig, random) => {
       const { service } = memberOf(rig, role, random);
@@ -85,7 +88,7 @@ function silenced(role: 'control' | 'infer'): Fault {
 
 const engineKilled: Fault = {
   name: 'SIGKILL of the engine',
-  of: 'product',
+  of: 'infer',
   on: always,
   inflict: async (rig, random) => {
     const { service } = memberOf(rig, 'infer', random);

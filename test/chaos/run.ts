@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI, { toFile } from 'openai';
 import { answerTo, itemMark, POISON, usageOf } from '../servers/stand-in-engine.ts';
 import { type Asked, checkBatch, checkBucket, type Findings } from './check.ts';
-import { FAULTS, type Fault } from './faults.ts';
+import { FAULTS, type Fault, KINDS } from './faults.ts';
 import { Random } from './random.ts';
 import type { Rig } from './rig.ts';
 
@@ -55,17 +55,16 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
   const ended = new Map<string, OpenAI.Batches.Batch>();
   let done = 0;
 
-  // Faults of the product's own processes and faults of what it stands on happen side by side, each one after the other.
   const faults = faultsOf(rig, options, random);
   let failure: unknown;
   let begun = 0;
   let inflicted = 0;
   /** The item that is submitted next. */
   let next = 0;
-  const breakAll = async (mine: (fault: Fault) => boolean) => {
+  const breakAll = async (kind: Fault['of']) => {
     const own = new Random(random.next() * 2 ** 32);
     for (const [i, fault] of faults.entries()) {
-      if (!mine(fault)) continue;
+      if (fault.of !== kind) continue;
       // Spread over the work, or over time where the work stands still.
       const due = ((i + own.next()) / faults.length) * options.items;
       const still = () => done < due && done < next && failure === undefined;
@@ -77,7 +76,7 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
       inflicted++;
     }
   };
-  const breaking = Promise.all([breakAll(({ of }) => of === 'product'), breakAll(({ of }) => of !== 'product')]);
+  const breaking = Promise.all(KINDS.map(breakAll));
   breaking.catch((error: unknown) => {
     failure = error;
   });
