@@ -12,7 +12,7 @@ import type { BenchOptions } from './main.ts';
  * The engine answers after a fixed time, so that what is measured is who waits, not who computes.
  */
 export async function run(options: BenchOptions): Promise<Record<string, number>> {
-  const items = options.items ?? (options.quick ? 6_000 : 40_000);
+  const items = options.items ?? (options.quick ? 6_000 : 20_000);
   const rig = await startRig({ queue: 'redis', bucket: 'disk', answerMs: 50 });
   const client = new OpenAI({ baseURL: `${rig.url}/v1`, apiKey: 'none', maxRetries: 10 });
   const timed = async (first: number, meanwhile: () => Promise<void>) => {
