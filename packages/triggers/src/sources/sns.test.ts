@@ -1,15 +1,6 @@
-import { createSign } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { RawEvent } from './port.ts';
 import { Certificates, snsSource } from './sns.ts';
-
-/** Made for this test (openssl, good for a hundred years): Amazon's own key signs for nobody else. */
-const read = (name: string) => readFileSync(new URL(`./fixtures/${name}`, import.meta.url), 'utf8');
-const KEY = read('sns-key.pem');
-const CERT = read('sns-cert.pem');
-const TOPIC = 'arn:aws:sns:eu-central-1:123456789012:scans';
-const CERT_URL = 'https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0.pem';
+import { CERT, CERT_URL, message, raw, TOPIC } from './test-sns.ts';
 
 const fetched: string[] = [];
 const source = snsSource({
@@ -18,34 +9,6 @@ const source = snsSource({
     fetched.push(url);
     return CERT;
   }),
-});
-
-const NAMES = {
-  Notification: ['Message', 'MessageId', 'Subject', 'Timestamp', 'TopicArn', 'Type'],
-  SubscriptionConfirmation: ['Message', 'MessageId', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'],
-};
-function message(more: Record<string, string> = {}, version = '2'): Record<string, string> {
-  const type = more.Type === 'SubscriptionConfirmation' ? 'SubscriptionConfirmation' : 'Notification';
-  const unsigned: Record<string, string> = {
-    Type: 'Notification',
-    MessageId: 'm1',
-    TopicArn: TOPIC,
-    Message: JSON.stringify({
-      Records: [{ eventName: 'ObjectCreated:Put', s3: { bucket: { name: 'b' }, object: { key: 'k', size: 1 } } }],
-    }),
-    Timestamp: new Date().toISOString(),
-    SignatureVersion: version,
-    SigningCertURL: CERT_URL,
-    ...more,
-  };
-  const text = NAMES[type].filter((n) => n in unsigned).map((n) => `${n}\n${unsigned[n]}\n`);
-  const sign = createSign(version === '1' ? 'RSA-SHA1' : 'RSA-SHA256').update(text.join(''));
-  return { ...unsigned, Signature: sign.sign(KEY, 'base64') };
-}
-const raw = (body: unknown): RawEvent => ({
-  headers: {},
-  body: Buffer.from(JSON.stringify(body)),
-  receivedAt: Date.now(),
 });
 
 describe('snsSource', () => {
