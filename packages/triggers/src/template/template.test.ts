@@ -65,8 +65,8 @@ describe('a template', () => {
   it.each([
     [ocr({}, { pages: '{{ data. }}' }), /template\.body\.pages: 'data\.' is no JSONata expression/],
     [ocr({ when: '1 +' }), /template\.filter\.when/],
-    [ocr({}, { document: '{{ data.missing }}' }), /template\.body\.document.*sample event/],
-    [ocr({}, { table_format: '{{ data.lang }}' }), /template\.body\.table_format.*'ocr'.*sample event/],
+    [ocr({}, { document: '{{ data.missing }}' }), /Missing required parameter: 'document'.*sample event/],
+    [ocr({}, { table_format: '{{ data.lang }}' }), /'ocr'.*'table_format'.*sample event/],
     [ocr({}, { pages: '{{ $number("x") }}' }), /failed.*sample event/],
   ])('that is wrong is refused when it is made, with the place', async (template, message) => {
     await expect(compileTemplate('acme', template, event)).rejects.toMatchObject({

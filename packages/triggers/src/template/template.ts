@@ -1,4 +1,11 @@
-import { ChatRequest, OcrRequest, RequestError, TranscriptionRequest, type TriggerTemplate } from '@batchmill/contract';
+import {
+  ChatRequest,
+  invalid,
+  OcrRequest,
+  RequestError,
+  TranscriptionRequest,
+  type TriggerTemplate,
+} from '@batchmill/contract';
 import { z } from 'zod';
 import type { EventObject, VerifiedEvent } from '../sources/port.ts';
 import { ExpressionError } from './expression.ts';
@@ -69,9 +76,8 @@ export async function compileTemplate(
         if (filled === null) return null;
         const body = schema.safeParse(filled);
         if (body.success) return { url, body: z.record(z.string(), z.unknown()).parse(body.data) };
-        const [issue] = body.error.issues;
         throw new ExpressionError(
-          `template.body.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is wrong'} for the task '${template.task}'`,
+          `template.body is none of the task '${template.task}': ${invalid(body.error, filled).message}`,
         );
       } catch (error) {
         throw asRequestError(error, 422);
