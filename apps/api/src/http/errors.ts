@@ -42,7 +42,7 @@ export function errorResponse(c: Context<Env>, error: RequestError): Response {
     if (again.seconds > 0) c.header('retry-after', String(Math.ceil(again.seconds)));
   }
   // The rest of a body that is too large will not be read.
-  if (error.status === 413) c.header('connection', 'close');
+  if (error.status === 413 || error.status === 408) c.header('connection', 'close');
   return c.json(error.body(), contentful(error.status));
 }
 
@@ -78,4 +78,4 @@ function contentful(status: number): ContentfulStatusCode {
   return known ?? 500;
 }
 
-const CONTENTFUL = [400, 401, 403, 404, 405, 409, 413, 415, 416, 422, 429, 500, 503] as const;
+const CONTENTFUL = [400, 401, 403, 404, 405, 408, 409, 413, 415, 416, 422, 429, 500, 503] as const;

@@ -1,12 +1,12 @@
-import { EventsAccepted, newId, RequestError } from '@batchmill/contract';
+import { EventsAccepted, newId } from '@batchmill/contract';
 import { deleteFile, type StagedFile, secondsOf, stageFile } from '@batchmill/files';
 import { type RawEvent, type ReadyTrigger, requireBearer, type Upload } from '@batchmill/triggers';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { Api, Deps, Env } from '../deps.ts';
 import { parseFilename } from '../files/form.ts';
 import { formOf, readForm } from '../http/multipart.ts';
+import { readRawBody } from '../http/raw-body.ts';
 import { ANY_ERROR, ERROR, json } from '../openapi.ts';
 
 /** Largest body of an event; a form's file may be as large as any other. */
@@ -42,21 +42,13 @@ const route = createRoute({
 });
 
 export function postEventsRoute(api: Api, { bucket, batch, limits, receiver }: Deps): void {
-  const limit = bodyLimit({
-    maxSize: MOST_BYTES,
-    onError: () => {
-      throw new RequestError(413, `An event may have ${MOST_BYTES} bytes at most.`, { code: 'content_too_large' });
-    },
-  });
   api.openapi(route, async (c) => {
     // Before a byte of the body is read: requests to nowhere, or too many, cost nothing.
     const trigger = await receiver.trigger(c.req.valid('param').trigger_id);
     if (trigger.fact.source.type === 'form') return c.json(await receiveForm(c, trigger), 202);
-    let body: ArrayBuffer = new ArrayBuffer(0);
-    await limit(c, async () => {
-      body = await c.req.arrayBuffer();
-    });
-    const raw = { headers: c.req.header(), body: new Uint8Array(body), receivedAt: Date.now() };
+    // Off the socket, as multipart forms are: a web stream around it would cost more than everything else here.
+    const body = await readRawBody(formOf(c), MOST_BYTES);
+    const raw = { headers: c.req.header(), body, receivedAt: Date.now() };
     return c.json(await receiver.receive(trigger, raw), 202);
   });
 

@@ -34,10 +34,11 @@ async function answer({ template, input, most }: Question): Promise<Answer> {
   }
 }
 
-process.on('message', async (question: Question) => {
-  process.send?.(await answer(question));
+process.on('message', async (questions: Question[]) => {
+  const answers: Answer[] = [];
+  for (const question of questions) answers.push(await answer(question));
+  process.send?.(answers);
 });
 process.on('disconnect', () => process.exit(0));
 // It is up.
-const up: Answer = { body: null };
-process.send?.(up);
+process.send?.([]);

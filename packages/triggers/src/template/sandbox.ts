@@ -23,8 +23,16 @@ const PROCESS = {
   stdio: ['ignore', 'ignore', 'ignore', 'ipc'] as ['ignore', 'ignore', 'ignore', 'ipc'],
 };
 
+/**
+ * Questions of a tenant that are asked together: an answer takes a turn of two event loops, whose number a second is what bounds
+ * the events a second.
+ */
+const TOGETHER = 32;
+
 interface Job {
   question: Question;
+  /** It was among some that ended a process together. Each of these is asked again by itself, and only the culprit pays. */
+  alone: boolean;
   settle(answer: Answer): void;
 }
 
@@ -44,7 +52,7 @@ export class Sandbox {
   async fill(tenant: string, question: Question): Promise<unknown> {
     const answer = await new Promise<Answer>((settle) => {
       const waiting = this.#waiting.get(tenant) ?? [];
-      waiting.push({ question, settle });
+      waiting.push({ question, alone: false, settle });
       this.#waiting.set(tenant, waiting);
       this.#next();
     });
@@ -56,13 +64,14 @@ export class Sandbox {
     for (const [tenant, jobs] of this.#waiting) {
       if (this.#running.has(tenant)) continue;
       const child = this.#idle.pop() ?? this.#start();
-      const job = child === null ? undefined : jobs.shift();
-      if (child === null || job === undefined) return;
+      if (child === null) return;
+      const together = jobs.findIndex(({ alone }) => alone);
+      const chosen = jobs.splice(0, together < 0 ? TOGETHER : Math.max(1, Math.min(together, TOGETHER)));
       // Behind the others, if there is more.
       this.#waiting.delete(tenant);
       if (jobs.length > 0) this.#waiting.set(tenant, jobs);
       this.#running.add(tenant);
-      void this.#run(child, tenant, job);
+      void this.#run(child, tenant, chosen);
     }
   }
 
@@ -72,13 +81,19 @@ export class Sandbox {
     return new Child();
   }
 
-  async #run(child: Child, tenant: string, { question, settle }: Job): Promise<void> {
-    const answer = await child.ask(question);
-    if (answer === null) this.#processes--;
+  async #run(child: Child, tenant: string, jobs: Job[]): Promise<void> {
+    const answers = await child.ask(jobs.map(({ question }) => question));
+    if (answers === null) this.#processes--;
     else this.#idle.push(child);
     this.#running.delete(tenant);
+    if (answers === null && jobs.length > 1) {
+      const again = jobs.map((job) => ({ ...job, alone: true }));
+      this.#waiting.set(tenant, [...again, ...(this.#waiting.get(tenant) ?? [])]);
+    }
     this.#next();
-    settle(answer ?? { error: 'an expression of the template took too long, or too much memory, and was stopped' });
+    if (answers === null && jobs.length > 1) return;
+    const stopped = { error: 'an expression of the template took too long, or too much memory, and was stopped' };
+    for (const [i, { settle }] of jobs.entries()) settle(answers?.[i] ?? stopped);
   }
 }
 
@@ -100,14 +115,14 @@ class Child {
     this.#up = this.#message();
   }
 
-  /** One question at a time. `null`: it has ended, or was ended, and is good for nothing more. */
-  async ask(question: Question): Promise<Answer | null> {
+  /** Answers in the order of the questions; nothing else may be asked meanwhile. `null`: it has ended, or was ended, and is good for nothing more. */
+  async ask(questions: Question[]): Promise<Answer[] | null> {
     this.#hold(true);
     let timer: NodeJS.Timeout | undefined;
     try {
       if ((await Promise.race([this.#up, this.#ended])) === null) return null;
       const answered = this.#message();
-      this.#process.send(question, () => {});
+      this.#process.send(questions, () => {});
       const late = new Promise<null>((resolve) => {
         timer = setTimeout(() => resolve(null), HARD_MS);
       });
@@ -120,7 +135,7 @@ class Child {
     }
   }
 
-  #message(): Promise<Answer> {
+  #message(): Promise<Answer[]> {
     return new Promise((resolve) => this.#process.once('message', resolve));
   }
 
