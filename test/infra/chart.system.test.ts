@@ -165,11 +165,15 @@ test('pools say their own: lanes, scaling, images and settings', async () => {
     spec: {
       minReplicaCount: 0,
       triggers: [
-        { metadata: { url: expect.stringMatching(/:80\/v1\/autoscale\/text$/), valueLocation: 'workers_wanted' } },
-        { metadata: { url: expect.stringMatching(/\/v1\/autoscale\/media$/) } },
+        { metadata: { url: expect.stringMatching(/:80\/v1\/autoscale\/all$/), valueLocation: 'workers_wanted' } },
       ],
     },
   });
+  expect(find('ScaledJob', 'mill-batchmill-infer-text')).toMatchObject({
+    spec: { triggers: [{ metadata: { url: expect.stringMatching(/\/v1\/autoscale\/text$/) } }] },
+  });
+  const api = pods(objects).find((p) => p.name.endsWith('-api'))?.container;
+  expect(api?.env).toContainEqual({ name: 'MAX_WORKERS', value: '24' });
   expect(find('ScaledJob', 'mill-batchmill-infer-text')).toMatchObject({
     spec: { triggers: [{ type: 'metrics-api' }], jobTargetRef: { template: { spec: { restartPolicy: 'Never' } } } },
   });

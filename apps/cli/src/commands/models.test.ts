@@ -47,3 +47,18 @@ test('models split of a text model says so, without a stack', async () => {
   expect(stderr).toMatch(/^\S+text\.gguf has no vision or audio encoder in it: [^\n]+\n$/);
   expect(readdirSync(folder)).not.toContain('text-text.gguf');
 });
+
+test('models size says what a model takes, and how many slots fit', async () => {
+  const model = fileURLToPath(new URL('../../../../models/demo/text.gguf', import.meta.url));
+  const mmproj = fileURLToPath(new URL('../../../../models/demo/mmproj.gguf', import.meta.url));
+  const said = await batchmill('models', 'size', model, '--mmproj', mmproj, '--slots', '8', '--memory', '4');
+  expect(said.code).toBe(0);
+  expect(said.stdout).toMatch(/cache, 8 slots of 8192 tokens +117 MiB\n {2}of one slot +15 MiB\n/);
+  expect(said.stdout).toMatch(/\d+ such slots fit in 4 GiB\./);
+  const figures = JSON.parse((await batchmill('models', 'size', model, '--slots', '2', '--json')).stdout);
+  expect(figures).toMatchObject({ slots: 2, projector: 0, cache: 2 * figures.slot });
+  expect(figures.total).toBe(figures.weights + figures.cache + figures.scratch);
+  const wrong = await batchmill('models', 'size', MAIN);
+  expect([wrong.code, wrong.stdout]).toEqual([1, '']);
+  expect(wrong.stderr).toContain('is not a GGUF');
+});

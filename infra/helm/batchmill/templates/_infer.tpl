@@ -99,17 +99,27 @@ spec:
       {{- end }}
 {{- end -}}
 
+{{/* Most infer workers of all pools: what the scaling signal is bounded by */}}
+{{- define "batchmill.maxWorkers" -}}
+{{- $most := 0 -}}
+{{- range $name, $own := .Values.infer -}}
+{{- $pool := include "batchmill.pool" (dict "root" $ "own" $own) | fromYaml -}}
+{{- if $pool.enabled -}}{{- $most = add $most $pool.scale.max -}}{{- end -}}
+{{- end -}}
+{{- max 1 $most -}}
+{{- end -}}
+
 {{/* (dict "root" $ "pool" pool): the work that waits, as the API reckons it */}}
 {{- define "batchmill.scaleTriggers" -}}
 {{- $root := .root -}}
-{{- range .pool.lanes }}
+{{- /* A pool of both lanes counts the work of both together. */}}
+{{- $lane := gt (len .pool.lanes) 1 | ternary "all" (first .pool.lanes) }}
 - type: metrics-api
   metadata:
-    url: http://{{ include "batchmill.name" $root }}-api.{{ $root.Release.Namespace }}.svc:{{ $root.Values.api.service.port }}/v1/autoscale/{{ . }}
+    url: http://{{ include "batchmill.name" $root }}-api.{{ $root.Release.Namespace }}.svc:{{ $root.Values.api.service.port }}/v1/autoscale/{{ $lane }}
     valueLocation: workers_wanted
     # Workers that are needed, one replica each.
     targetValue: '1'
     authMode: bearer
   authenticationRef: { name: {{ include "batchmill.name" $root }}-autoscale }
-{{- end }}
 {{- end -}}
