@@ -12,11 +12,12 @@ import type { BenchOptions } from './main.ts';
  * The API under 200 clients at once, each of which asks, waits for the answer, thinks for a second or so, and asks again:
  * uploads of 20 kB, creations of batches, gets of files and batches, lists of both. One API process and one control worker on a
  * folder and Redis, no infer worker. `p99_ms`: of all answers, from the first byte of the request to the last of the answer;
- * `p50_ms` likewise; `errors`: answers other than 200 and 429, and connections that broke; `requests_per_s`: as it came out.
- * `peak_rss_mb`: of the API.
+ * `p50_ms` likewise; `requests_per_s`: as it came out. Then the same clients without a pause, each asking again the moment it has
+ * its answer: `flat_out_per_s` and `flat_out_p99_ms`. `errors`: answers other than 200 and 429, and connections that broke, of
+ * both. `peak_rss_mb`: of the API.
  */
 const CLIENTS = 200;
-const THINK_MS = Number(process.env.THINK ?? 1_000);
+const THINK_MS = 1_000;
 const LINES = 40;
 
 type Call = 'upload' | 'create' | 'get file' | 'get batch' | 'list files' | 'list batches' | 'download';
@@ -56,31 +57,16 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
       await clients.ask('upload');
       await clients.ask('create');
     }
-    clients.reset();
-    const until = performance.now() + seconds * 1_000;
-    const start = performance.now();
-    await Promise.all(
-      Array.from({ length: CLIENTS }, async (_, n) => {
-        const random = seeded(n + 1);
-        // They do not all come at the same moment.
-        await pause(random() * THINK_MS);
-        while (performance.now() < until) {
-          await clients.ask(pick(random()));
-          await pause(THINK_MS * (0.5 + random()));
-        }
-      }),
-    );
-    const took = (performance.now() - start) / 1_000;
-    for (const [call, times] of clients.times)
-      process.stderr.write(`  ${call}: ${times.length}, p50 ${at(times, 0.5)} ms, p99 ${at(times, 0.99)} ms\n`);
-    for (const [what, count] of clients.wrong) process.stderr.write(`  ${count} × ${what}\n`);
-    const all = [...clients.times.values()].flat();
+    const thinking = await load(clients, seconds, THINK_MS);
+    const flatOut = await load(clients, seconds / 3, 0);
     return {
-      p99_ms: at(all, 0.99),
-      p50_ms: at(all, 0.5),
-      errors: [...clients.wrong.values()].reduce((sum, n) => sum + n, 0),
-      requests: all.length,
-      requests_per_s: Math.round(all.length / took),
+      p99_ms: at(thinking.times, 0.99),
+      p50_ms: at(thinking.times, 0.5),
+      errors: thinking.errors + flatOut.errors,
+      requests: thinking.times.length,
+      requests_per_s: thinking.perSecond,
+      flat_out_per_s: flatOut.perSecond,
+      flat_out_p99_ms: at(flatOut.times, 0.99),
       peak_rss_mb: Math.round(memoryOf(api.pid).peakMb),
     };
   } finally {
@@ -90,6 +76,32 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
     await redis.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** All clients for some seconds, with pauses of `thinkMs` on average. */
+async function load(clients: Clients, seconds: number, thinkMs: number) {
+  clients.reset();
+  const start = performance.now();
+  const until = start + seconds * 1_000;
+  await Promise.all(
+    Array.from({ length: CLIENTS }, async (_, n) => {
+      const random = seeded(n + 1);
+      // They do not all come at the same moment.
+      await pause(random() * thinkMs);
+      while (performance.now() < until) {
+        await clients.ask(pick(random()));
+        if (thinkMs > 0) await pause(thinkMs * (0.5 + random()));
+      }
+    }),
+  );
+  const took = (performance.now() - start) / 1_000;
+  process.stderr.write(`${CLIENTS} clients, ${thinkMs} ms of thinking:\n`);
+  for (const [call, times] of clients.times)
+    process.stderr.write(`  ${call}: ${times.length}, p50 ${at(times, 0.5)} ms, p99 ${at(times, 0.99)} ms\n`);
+  for (const [what, count] of clients.wrong) process.stderr.write(`  ${count} × ${what}\n`);
+  const times = [...clients.times.values()].flat();
+  const errors = [...clients.wrong.values()].reduce((sum, n) => sum + n, 0);
+  return { times, errors, perSecond: Math.round(times.length / took) };
 }
 
 class Clients {

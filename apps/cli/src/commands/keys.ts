@@ -73,7 +73,7 @@ export function keysCommand(program: Command): void {
         for (const key of await listKeys(bucket)) {
           const state = key.revoked_at !== null ? 'revoked' : isLive(key) ? 'live' : 'expired';
           process.stdout.write(
-            `${key.id}  ${state.padEnd(7)}  ${key.operator ? '(operator)' : key.tenant}  …${key.hint}  ${key.name}\n`,
+            `${key.id}  ${state.padEnd(7)}  ${key.operator ? '(operator)' : key.tenant}  …${key.hint}  ${key.name}${told(key.quota)}\n`,
           );
         }
       } finally {
@@ -121,6 +121,17 @@ function quotaOf({ batches, items, mb, rps }: KeyOptions): KeyQuota {
     bytes: megabytes == null ? megabytes : megabytes * 2 ** 20,
     requests_per_second: most('rps', rps),
   };
+}
+
+/** The quota of a key's own, as `keys list` shows it. */
+function told({ batches, items, bytes, requests_per_second: rps }: KeyQuota): string {
+  const parts = [
+    [batches, 'batches'],
+    [items, 'items'],
+    [bytes == null ? bytes : bytes / 2 ** 20, 'MiB'],
+    [rps, 'requests a second'],
+  ].flatMap(([most, of]) => (most === undefined ? [] : [`${most ?? 'any'} ${of}`]));
+  return parts.length === 0 ? '' : `  (${parts.join(', ')})`;
 }
 
 /** `undefined`: as the settings say; `null`: no limit. */
