@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { lineId, PartWriter, readShard, reconcile, resultRecord } from '@batchmill/batch';
+import { type BatchDeps, lineId, PartWriter, readShard, reconcile, resultRecord } from '@batchmill/batch';
 import { type Bucket, openBucket } from '@batchmill/bucket';
 import { createLogger } from '@batchmill/telemetry';
 import OpenAI, { toFile } from 'openai';
@@ -71,22 +71,26 @@ export async function finishBatch(server: TestServer, ids: string[], options: Fi
   return id;
 }
 
-export async function startTestServer(options: Partial<ServeOptions> = {}): Promise<TestServer> {
+export async function startTestServer(
+  options: Partial<ServeOptions> & Pick<BatchDeps, 'retention'> = {},
+): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), 'batchmill-api-'));
   const bucket = await openBucket(pathToFileURL(join(folder, 'bucket')).href);
   const triggered: string[] = [];
   const logger = createLogger('test');
   logger.level = 'silent';
+  const { retention, ...more } = options;
   const server = await serve({
     port: 0,
     logger,
     batch: {
       bucket,
+      ...(retention === undefined ? {} : { retention }),
       trigger: async (_tenant, id) => {
         triggered.push(id);
       },
     },
-    ...options,
+    ...more,
   });
   return {
     url: server.url,

@@ -33,3 +33,20 @@ test('a prefix that items may read names its bucket whole', () => {
   expect(() => load('s3://scans')).toThrow(/S3_INPUTS/);
   expect(() => load('https://scans/')).toThrow(/S3_INPUTS/);
 });
+
+test('RETENTION is days by tenant, or refused without showing it', () => {
+  const set = { '*': { batches: 90, files: 0.5 }, acme: { results: 7 } };
+  expect(loadConfig({ RETENTION: JSON.stringify(set) }).retention).toEqual(set);
+  for (const wrong of ['30', '{"*":30}', '{"*":{"batches":0}}', '{"*":{"days":1}}', '{"*":{"batches":"1"}}', 'secret'])
+    expect(() => loadConfig({ RETENTION: wrong })).toThrow(/RETENTION: must be JSON like/);
+  expect(() => loadConfig({ RETENTION: 'secret' })).not.toThrow(/secret/);
+});
+
+test('quotas are any unless set', () => {
+  expect(loadConfig({}).quota).toEqual({ batches: null, items: null, bytes: null, requestsPerSecond: null });
+  expect(loadConfig({ QUOTA_MB: '2', QUOTA_RPS: '5' }).quota).toMatchObject({
+    bytes: 2 * 2 ** 20,
+    requestsPerSecond: 5,
+  });
+  expect(() => loadConfig({ QUOTA_ITEMS: '0' })).toThrow(/QUOTA_ITEMS/);
+});

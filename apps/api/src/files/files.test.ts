@@ -6,7 +6,7 @@ import { createKey } from '@batchmill/keys';
 import type OpenAI from 'openai';
 import { APIError, toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestServer, type TestServer } from '../test-server.ts';
+import { finishBatch, startTestServer, type TestServer } from '../test-server.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -141,5 +141,31 @@ test("another tenant's file does not exist", async () => {
     expect((await keyed.client(theirs.key).files.list()).data).toHaveLength(1);
   } finally {
     await keyed.stop();
+  }
+});
+
+test('files and results live no longer than the operator lets them, whatever is asked', async () => {
+  const own = await startTestServer({ retention: () => ({ batches: null, results: 2, files: 1 }) });
+  const DAY = 86_400;
+  try {
+    const { files, batches, uploads } = own.client();
+    const asked = { anchor: 'created_at', seconds: 5 * DAY } as const;
+    const source = () => toFile(Buffer.from(LINE), 'a.jsonl');
+    for (const more of [{}, { expires_after: asked }]) {
+      const file = await files.create({ file: await source(), purpose: 'batch', ...more });
+      expect(file.expires_at).toBe(file.created_at + DAY);
+    }
+    const short = { anchor: 'created_at', seconds: 3_600 } as const;
+    const soon = await files.create({ file: await source(), purpose: 'user_data', expires_after: short });
+    expect(soon.expires_at).toBe(soon.created_at + 3_600);
+    const upload = await uploads.create({ bytes: 3, filename: 'a', mime_type: 'a/b', purpose: 'user_data' });
+    const part = await uploads.parts.create(upload.id, { data: await toFile(Buffer.from('abc'), 'a') });
+    const { file } = await uploads.complete(upload.id, { part_ids: [part.id] });
+    expect(file?.expires_at).toBe((file?.created_at ?? 0) + DAY);
+    const { output_file_id: output } = await batches.retrieve(await finishBatch(own, ['a']));
+    const made = await files.retrieve(output ?? '');
+    expect(Math.abs((made.expires_at ?? 0) - made.created_at - 2 * DAY)).toBeLessThan(60);
+  } finally {
+    await own.stop();
   }
 });
