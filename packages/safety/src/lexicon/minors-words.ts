@@ -11,11 +11,11 @@ const words = (list: string) =>
 /** Sex as it is told: nobody who warns of it writes so. */
 export const TOLD = words(`
   masturbate, masturbates, masturbated, masturbating, orgasm, orgasms, orgasmed, blowjob, blowjobs, blow job, handjob, hand job
-  cum, cums, cumming, cumshot, had sex, has sex, having sex, making love to, made love to, had intercourse, oral sex, anal sex
+  cumming, cumshot, had sex, has sex, having sex, making love to, made love to, had intercourse, oral sex, anal sex
   fucks her, fucks him, fucks the, fucks a, fucked her, fucked him, fucked the, fucked a, fucking her, fucking him, fuck her, fuck him
-  raped her, raped him, gangbang, threesome with, spread her legs, spread his legs, spreads her legs, touches herself, touched herself
+  raped the child, raped a child, raped the little, raped the girl, raped the boy, raped the kid, gangbang, threesome with, spread her legs, spread his legs, spreads her legs, touches herself, touched herself
   touches himself, touched himself, fondles, fondled, fondling, penetrates, penetrated her, penetrated him, penetrating her
-  penetrating him, jerks off, jerked off, licked her pussy, sucked his cock, sucks his cock, suck his cock, deepthroat, horny
+  penetrating him, jerks off, jerked off, licked her pussy, sucked his cock, sucks his cock, suck his cock, deepthroat
   masturbiert, masturbierte, masturbierten, onaniert, onanierte, orgasmus, hat sex, hatte sex, haben sex, hatten sex, fickt, fickte
   gefickt, bläst ihm, blies ihm, schlief mit der, befriedigt sich, befriedigte sich
   se masturbe, se masturbait, orgasme, fait l'amour, faisait l'amour, faire l'amour, baise avec, suce sa bite, a couché avec
@@ -26,7 +26,7 @@ export const TOLD = words(`
 export const NAMED = words(`
   erotic, erotica, erotically, porn, porno, porns, pornographic, pornography, hentai, sexually explicit, sexually aroused, sex with
   sexual acts, sexual act, sexual intercourse, sexual fantasies, sexual fantasy, sex scene, sex scenes, sex story, sex stories, sex tape
-  sexy, nude, nudes, sexting, underage sex, have sex, striptease, smut, incest
+  sexy, nude, nudes, sexting, underage sex, have sex, striptease, smut
   erotisch, erotische, erotischen, erotischer, erotisches, pornos, pornografisch, pornografische, pornografischen, sex mit, sexszene
   geschlechtsverkehr mit, nacktfotos, nacktbilder, kinderporno, kinderpornos, kinderpornografie, kinderpornographie
   érotique, érotiques, pornographique, pornographiques, pornographie, scène de sexe, relations sexuelles avec, rapport sexuel avec
@@ -41,7 +41,7 @@ export const HINTS: readonly (readonly string[])[] = [
   words(
     `naked, undressed, undresses, undressing, panties, topless, nackt, nackte, nackten, nackter, nue, nues, desnuda, desnudo, desnudas`,
   ),
-  words(`moaned, moans, moaning, aroused, arousal, erection, lust, lustful, seduced, seduces, seductive, climaxed, thrust into, thrusts into
+  words(`cum, horny, moaned, moans, moaning, aroused, arousal, erection, lust, lustful, seduced, seduces, seductive, climaxed, thrust into, thrusts into
     touched her, touched him, caressed, caresses, kissed her, kissed him, stöhnte, stöhnt, erregt, erregte, gémit, gémissait, excitée, gemía, gimió, excitada`),
 ];
 
@@ -65,7 +65,8 @@ export const ABOUT = words(`
   prosecutor, prosecuted, sentenced, jailed, prison, offence, offense, offences, offenses, felony, age of consent, possession
   possessing, offender, offenders, victim, victims, trafficking, exploitation, rapist, molestation, pedophile, pedophilia, paedophile, grooming
   study, studies, survey, statistics, percent, research, researchers, education, doctor, doctors, medical, clinic, patient, patients, therapy
-  therapist, counselor, pediatrician, diagnosis, puberty, development, contraception, condom, condoms, birth control, pregnancy, std, hygiene
+  therapist, counselor, pediatrician, diagnosis, puberty, development, contraception, condom, condoms, birth control, pregnancy, pregnant, conceive, conceived
+  conception, gave birth, was born, were born, bore, std, hygiene
   health, normal behavior, normal behaviour, is normal
   missbrauch, missbraucht, schutz, schützen, polizei, gericht, gesetz, gesetze, strafbar, straftat, verboten, verurteilt, opfer, täter, aufklärung
   studie, arzt, ärztin, verhütung, pubertät

@@ -77,10 +77,12 @@ function minorsIn(part: string): Span[] {
   return [...found, ...[...part.matchAll(AGE)].map(({ index, 0: age }) => ({ start: index, end: index + age.length }))];
 }
 
+const GERMAN_NOUNS = new Set(['kind', 'kinder', 'kindes', 'kindern']);
+
 /** Words that are others too, by what stands around them. */
 function isMinor(word: string, part: string, start: number, end: number): boolean {
   // German nouns: `kind of`, `kinder` are English. At the start of a sentence both have a capital.
-  if (word.startsWith('kind') && word !== 'kindergartner')
+  if (GERMAN_NOUNS.has(word))
     return /^K/.test(part.slice(start)) && !/^\s(?:of|regards|words|to|man|people)\b/.test(part.slice(end));
   // The chord, the detail and the injury.
   if (word === 'minor')
