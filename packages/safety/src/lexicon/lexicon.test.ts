@@ -34,6 +34,7 @@ describe('a matcher', () => {
     ['s.h.i.t happens', 's.h.i.t'],
     ['s-h-i-t happens', 's-h-i-t'],
     ['such s h i t is', 's h i t'],
+    ['such s h i t!! is', 's h i t!!'],
     ['shiiiit', 'shiiiit'],
     ['sshhiitt', 'sshhiitt'],
     ['b@st4rd', 'b@st4rd'],

@@ -138,7 +138,7 @@ export function findAll(text: string, matchers: readonly Matcher[], seen: Seen):
     const letters = at - start - marks;
     if (letters === 0) {
       if (at > start && singles.length > 0) endSingles();
-    } else if (letters === 1) {
+    } else if (letters === 1 || letters - bangsBefore(units, start, at) === 1) {
       const letter = singleLetter(text, start, at, true);
       if (letter !== '') singles.push({ start, end: at, letter, own: singleLetter(text, start, at, false) });
     } else {
@@ -151,6 +151,13 @@ export function findAll(text: string, matchers: readonly Matcher[], seen: Seen):
   }
   endSingles();
   return found.map(apart);
+}
+
+/** How many `!` end a row: after its last letter they stand for no other. */
+function bangsBefore(units: Uint16Array, start: number, end: number): number {
+  let at = end;
+  while (at > start + 1 && units[at - 1] === 0x21) at--;
+  return end - at;
 }
 
 /** For texts of usual length: one look is over before the next begins. */
