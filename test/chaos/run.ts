@@ -59,15 +59,13 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
   let failure: unknown;
   let begun = 0;
   let inflicted = 0;
-  /** The item that is submitted next. */
-  let next = 0;
   const breakAll = async (kind: Fault['of']) => {
     const own = new Random(random.next() * 2 ** 32);
     for (const [i, fault] of faults.entries()) {
       if (fault.of !== kind) continue;
       // Spread over the work, or over time where the work stands still.
       const due = ((i + own.next()) / faults.length) * options.items;
-      const still = () => done < due && done < next && failure === undefined;
+      const still = () => done < due && failure === undefined;
       for (const end = Date.now() + STILL_MS; still() && Date.now() < end; ) await sleep(50);
       if (failure !== undefined) return;
       begun++;
@@ -81,6 +79,7 @@ export async function runChaos(rig: Rig, options: ChaosOptions): Promise<ChaosFi
     failure = error;
   });
 
+  let next = 0;
   let listed = false;
   const open = () => [...batches.keys()].filter((id) => !ended.has(id));
   for (let quietSince = Date.now(), seen = ''; ; await sleep(200)) {
