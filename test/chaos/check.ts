@@ -110,7 +110,7 @@ const TWO_DAYS_MS = 2 * 86_400_000;
 /**
  * Sweeps as it will have been swept in two days, and says of every object that is there then and should not be, one sentence
  * each: entries of open batches, what only served to run one, content without a file, entries that point nowhere. For a
- * bucket whose batches have all ended, at rest, with nothing in it but files, batches, policies and keys.
+ * bucket whose batches have all ended, at rest, with nothing in it but files, batches, policies, keys and speeds.
  */
 export async function checkBucket(bucket: Bucket): Promise<string[]> {
   const wrong: string[] = [];
@@ -128,7 +128,7 @@ export async function checkBucket(bucket: Bucket): Promise<string[]> {
   const due = new Set<string>();
   for (const key of keys) {
     const [, tenant = '', id = '', name = ''] = key.split('/');
-    if (['policies', 'keys', 'secrets'].includes(key.split('/')[0] ?? '')) due.add(key);
+    if (['policies', 'keys', 'secrets', 'speeds'].includes(key.split('/')[0] ?? '')) due.add(key);
     else if (key.startsWith('batches/') && name === 'batch.json') {
       const fact = await readFact(bucket, key, BatchFact);
       if (fact !== null) for (const wanted of await objectsOf(bucket, fact, keys)) due.add(wanted);
