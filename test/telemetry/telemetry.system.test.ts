@@ -143,15 +143,15 @@ test('the spans of a batch are one trace, from the request to the engine and the
   expect(calls).toHaveLength(3);
   for (const call of calls) {
     expect(call.service).toBe('batchmill-worker');
-    expect(path(call)).toEqual([
-      'engine.generate',
-      'item',
-      expect.stringMatching(/^process batchmill-infer-(text|media)$/),
-      expect.stringMatching(/^addBulk batchmill-infer-(text|media)$/),
-      'process batchmill-reconcile',
-      'add batchmill-reconcile.reconcile',
-      'POST /v1/batches',
-    ]);
+    const up = path(call);
+    expect(up.slice(0, 2)).toEqual(['engine.generate', 'item']);
+    expect(up[2]).toMatch(/^process batchmill-infer/);
+    expect(
+      up.some((name) => /^add.* batchmill-infer/.test(name)),
+      up.join(),
+    ).toBe(true);
+    expect(up).toContain('process batchmill-reconcile');
+    expect(up.at(-1)).toBe('POST /v1/batches');
   }
   // Results written by the infer worker, and the end of the batch by the control worker.
   const writes = named('bucket.put').map((span) => ({ key: String(span.attributes['bucket.key']), path: path(span) }));
