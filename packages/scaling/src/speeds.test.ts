@@ -69,11 +69,9 @@ test('they are read back from the bucket, of the model that is served', async ()
 });
 
 test('the oldest are deleted', async () => {
-  for (let at = 0; at < 503; at++) await writeSpeed(bucket, fact({}, { at }), 'aaaa', at);
-  await sweepSpeeds(bucket);
+  for (let at = 0; at < 7; at++) await writeSpeed(bucket, fact({}, { at }), 'aaaa', at);
+  await sweepSpeeds(bucket, 5);
   const left: string[] = [];
-  for await (const { key } of bucket.list('speeds/')) left.push(key);
-  expect(left).toHaveLength(500);
-  expect(left.some((key) => key.endsWith('-000002.json'))).toBe(false);
-  expect(left.some((key) => key.endsWith('-000502.json'))).toBe(true);
+  for await (const { key } of bucket.list('speeds/')) left.push(key.slice(-11));
+  expect(left).toEqual([6, 5, 4, 3, 2].map((n) => `00000${n}.json`));
 });

@@ -117,7 +117,7 @@ export function speedsOf(facts: readonly SpeedFact[]): Speeds {
 }
 
 /** Deletes what is too old to be read. Run by the sweep. */
-export async function sweepSpeeds(bucket: Bucket): Promise<void> {
+export async function sweepSpeeds(bucket: Bucket, kept = KEPT): Promise<void> {
   let seen = 0;
-  for await (const { key } of bucket.list(layout.speedPrefix)) if (++seen > KEPT) await bucket.delete(key);
+  for await (const { key } of bucket.list(layout.speedPrefix)) if (++seen > kept) await bucket.delete(key);
 }
