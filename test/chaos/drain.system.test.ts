@@ -24,7 +24,7 @@ beforeAll(async () => {
   stack = await startStack({
     queueUrl: redis.url,
     bucketUrl: pathToFileURL(folder).href,
-    env: { ...engine.env, WORKER_LOCK: '5', SWEEP_INTERVAL: '2', STOP_GRACE: '5' },
+    env: { ...engine.env, PART_INTERVAL: '1', WORKER_LOCK: '5', SWEEP_INTERVAL: '2', STOP_GRACE: '5' },
   });
 });
 afterAll(async () => {
@@ -38,7 +38,7 @@ const everything = () => [stack.infer, stack.control, stack.api];
 
 test('under load each process ends with 0, and not one answered item is done again', async () => {
   const client = clientOf(stack.url);
-  const items = 240;
+  const items = 600;
   const id = await submit(client, 0, items);
   while (((await client.batches.retrieve(id)).request_counts?.completed ?? 0) === 0) await sleep(50);
   for (const service of everything()) {
