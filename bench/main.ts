@@ -23,6 +23,10 @@ const BENCHMARKS = [
   'rolling',
   'api',
   'autoscale',
+  'workers',
+  'fairness',
+  'million',
+  'wipe',
 ] as const;
 
 export interface BenchOptions {

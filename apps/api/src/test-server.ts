@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type BatchDeps, lineId, PartWriter, readShard, reconcile, resultRecord } from '@batchmill/batch';
+import { BatchDeps, lineId, PartWriter, readShard, reconcile, resultRecord, Schedule } from '@batchmill/batch';
 import { type Bucket, openBucket } from '@batchmill/bucket';
 import { createLogger } from '@batchmill/telemetry';
 import OpenAI, { toFile } from 'openai';
@@ -54,10 +54,11 @@ export async function finishBatch(server: TestServer, ids: string[], options: Fi
   const queues = {
     addShards: async () => {},
     removeShards: async () => {},
-    pendingShards: async () => ({ waiting: 0, active: 0 }),
+    runningShards: async () => [],
     triggerReconcile: async () => {},
   };
-  await reconcile({ bucket, queues }, tenant, id);
+  const schedule = new Schedule(bucket, queues);
+  await reconcile({ bucket, queues, schedule }, tenant, id);
   const items = await readShard(bucket, tenant, id, 0);
   await new PartWriter(bucket, { tenant, id, shard: 0, writer: 'w' }).write(
     items.map(({ position, custom_id }) => {
@@ -67,7 +68,7 @@ export async function finishBatch(server: TestServer, ids: string[], options: Fi
     }),
     true,
   );
-  await reconcile({ bucket, queues }, tenant, id);
+  await reconcile({ bucket, queues, schedule }, tenant, id);
   return id;
 }
 

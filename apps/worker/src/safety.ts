@@ -14,6 +14,7 @@ import {
 } from '@batchmill/safety';
 import type { Logger } from '@batchmill/telemetry';
 import { EngineHost } from './infer/engine-host.ts';
+import { ANYBODY } from './infer/fair-order.ts';
 import type { BatchSafety } from './infer/judges.ts';
 import { Slots } from './infer/slots.ts';
 import { sparingBystanders } from './infer/suspects.ts';
@@ -85,7 +86,8 @@ function crashProof(host: EngineHost): GuardOptions['engine'] {
   const crashed = () => new EngineError('engine_died', 'the guard model crashed on this text, twice');
   return {
     capabilities,
-    classify: (request, signal) => sparingBystanders(slots, () => host.classify(request, signal), signal, crashed),
+    classify: (request, signal) =>
+      sparingBystanders(slots, ANYBODY, () => host.classify(request, signal), signal, crashed),
   };
 }
 

@@ -5,13 +5,13 @@ import { pathToFileURL } from 'node:url';
 import { type Bucket, layout, openBucket } from '@batchmill/bucket';
 import { type BatchObject, type FindingCounts, RequestError } from '@batchmill/contract';
 import { createFile, deleteFile } from '@batchmill/files';
-import type { ShardJob } from '@batchmill/queue';
+import type { ShardJob, ShardRef } from '@batchmill/queue';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
 import { cancelBatch, createBatch, getBatch, listBatches } from './requests.ts';
 import { resultRecord } from './results/record.ts';
 import { PartWriter, readShard } from './results/shard.ts';
-import { linesOf, TENANT, type WorkOptions, workOn } from './test-batch.ts';
+import { byHand, linesOf, TENANT, type WorkOptions, workOn } from './test-batch.ts';
 
 /**
  * The heart on a real bucket. The queue is not what is tested here, so the test is the queue: it keeps the shards that
@@ -21,27 +21,15 @@ const ENDPOINT = '/v1/chat/completions';
 let folder: string;
 let bucket: Bucket;
 let queued: Map<string, ShardJob>;
-let active: number;
+let running: ShardRef[];
 let deps: ReconcileDeps;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'batchmill-batch-'));
   bucket = await openBucket(pathToFileURL(folder).href);
   queued = new Map();
-  active = 0;
-  deps = {
-    bucket,
-    queues: {
-      addShards: async (jobs) => {
-        for (const job of jobs) queued.set(`${job.batchId}.${job.shard}`, job);
-      },
-      removeShards: async (jobs) => {
-        for (const job of jobs) queued.delete(`${job.batchId}.${job.shard}`);
-      },
-      pendingShards: async () => ({ waiting: queued.size, active }),
-      triggerReconcile: async () => {},
-    },
-  };
+  running = [];
+  deps = byHand(bucket, queued, () => running);
 });
 afterEach(async () => {
   await bucket.close();
@@ -211,9 +199,9 @@ test('cancel delivers what is finished, and a line for everything else', async (
   await work((c) => c === 'a');
   expect(await cancelBatch({ bucket, ...requests }, TENANT, id)).toMatchObject({ status: 'cancelling' });
   expect(await cancelBatch({ bucket, ...requests }, TENANT, id)).toMatchObject({ status: 'cancelling' });
-  active = 1;
+  running = [{ tenant: TENANT, batchId: id, shard: 0 }];
   expect(await reconcile(deps, TENANT, id)).toBe('stopping');
-  active = 0;
+  running = [];
   expect(await reconcile(deps, TENANT, id)).toBe('ended');
   const done = await view(id);
   expect(done).toMatchObject({ status: 'cancelled', request_counts: { total: 3, completed: 1, failed: 2 } });
@@ -246,7 +234,7 @@ test('expiry delivers what is finished, and a worker that is lost is not waited 
   const key = layout.batch.batch(TENANT, id);
   const fact = JSON.parse(Buffer.from((await bucket.get(key)) ?? []).toString());
   await bucket.put(key, JSON.stringify({ ...fact, expires_at: Math.floor(Date.now() / 1000) - 60 }));
-  active = 1;
+  running = [{ tenant: TENANT, batchId: id, shard: 0 }];
   expect(await reconcile(deps, TENANT, id)).toBe('ended');
   const done = await view(id);
   expect(done).toMatchObject({ status: 'expired', request_counts: { total: 2, completed: 1, failed: 1 } });
@@ -357,7 +345,7 @@ test('lists are newest first and page by the last id', async () => {
 
 test('only a window of shards is queued, and the rest follows', async () => {
   const { id } = await create(Array.from({ length: 1_700 }, (_, i) => text(`id-${i}`)));
-  const narrow = { ...deps, window: 2 };
+  const narrow = byHand(bucket, queued, () => running, { window: 2 });
   let rounds = 0;
   while ((await reconcile(narrow, TENANT, id)) === 'running') {
     expect(queued.size).toBeLessThanOrEqual(2);

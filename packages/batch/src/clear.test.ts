@@ -11,7 +11,7 @@ import { clearLate, LATE_SECONDS } from './clear.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
 import { createBatch } from './requests.ts';
 import { PartWriter } from './results/shard.ts';
-import { TENANT, workOn } from './test-batch.ts';
+import { byHand, TENANT, workOn } from './test-batch.ts';
 
 /** What is left behind by those who were slow, thought dead, or died. */
 let folder: string;
@@ -23,17 +23,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'batchmill-clear-'));
   bucket = await openBucket(pathToFileURL(folder).href);
   queued = new Map();
-  deps = {
-    bucket,
-    queues: {
-      addShards: async (jobs) => {
-        for (const job of jobs) queued.set(`${job.batchId}.${job.shard}`, job);
-      },
-      removeShards: async () => {},
-      pendingShards: async () => ({ waiting: 0, active: 0 }),
-      triggerReconcile: async () => {},
-    },
-  };
+  deps = byHand(bucket, queued);
 });
 afterEach(async () => {
   await bucket.close();

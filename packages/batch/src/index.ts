@@ -16,7 +16,6 @@ export {
   getBatch,
   inputFile,
   isCancelled,
-  judgedBy,
   listBatches,
 } from './requests.ts';
 export { countPieces, type KeptPieces, LENGTH, type PieceRecord, readPieces, writePieces } from './results/pieces.ts';
@@ -24,6 +23,8 @@ export { decodeRecords, type ResultRecord, resultRecord } from './results/record
 export { type Item, PartWriter, readFinished, readShard } from './results/shard.ts';
 export { streamResults } from './results/stream.ts';
 export { getRetryable, type Retryable, retryBatch } from './retry.ts';
+export { urgentFrom } from './schedule/priority.ts';
+export { Schedule, type ScheduleOptions } from './schedule/schedule.ts';
 export { BatchFact, FinalFact, FinalizingFact, listProgress, PlanFact, readFact, settleFact } from './state.ts';
 export { sweep } from './sweep.ts';
 export { type Tidied, tidy } from './tidy.ts';

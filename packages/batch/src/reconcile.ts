@@ -1,10 +1,11 @@
 import { type Bucket, layout, parseHeld } from '@batchmill/bucket';
 import { idTime } from '@batchmill/contract';
-import type { Lane, Queues, ShardJob } from '@batchmill/queue';
+import type { Queues } from '@batchmill/queue';
 import { clearRun, LATE_SECONDS } from './clear.ts';
 import { finalize } from './finalize/finalize.ts';
 import { PLAN_LIMITS, type PlanLimits, planBatch } from './plan/plan.ts';
 import { heldKey } from './quota.ts';
+import type { Schedule } from './schedule/schedule.ts';
 import {
   BatchFact,
   CancelFact,
@@ -15,18 +16,14 @@ import {
   type Outcome,
   PlanFact,
   readFact,
-  type Shard,
 } from './state.ts';
 
 export interface ReconcileDeps {
   bucket: Bucket;
-  queues: Pick<Queues, 'addShards' | 'removeShards' | 'pendingShards' | 'triggerReconcile'>;
+  queues: Pick<Queues, 'addShards' | 'removeShards' | 'runningShards' | 'triggerReconcile'>;
+  /** Says which shards come next, and where in the queue. */
+  schedule: Pick<Schedule, 'next'>;
   limits?: PlanLimits;
-  /**
-   * Shards of one batch and lane in the queue at a time. Small, so that batches take turns and cancelling is quick; large
-   * enough that no worker runs dry.
-   */
-  window?: number;
   /** How long a stopping batch waits for workers to hand in what they have finished. Default 30 s. */
   graceMs?: number;
   /** Called each time a batch is seen running, so that what its finished parts say can be told on. Runs again after a crash. */
@@ -37,8 +34,6 @@ export interface ReconcileDeps {
 
 /** What `reconcile` found or did, for logs and tests. */
 export type Step = 'gone' | 'ended' | 'failed' | 'running' | 'stopping';
-
-const WINDOW = 32;
 
 /**
  * Looks at what is in the bucket for one batch and does the next thing. This one function is normal progress, recovery
@@ -88,31 +83,29 @@ export async function reconcile(deps: ReconcileDeps, tenant: string, id: string)
   if (finalizing !== null) return end(finalizing.outcome);
   if (open.length === 0) return end('completed');
 
-  const window = (['text', 'media'] satisfies Lane[]).flatMap((lane) =>
-    open.filter((s) => s.lane === lane).slice(0, deps.window ?? WINDOW),
-  );
-  const jobs = window.map((s) => shardJob(tenant, id, s));
   const stopAt = cancel?.cancelling_at ?? batch.expires_at;
   const stoppedFor = Date.now() - stopAt * 1000;
   if (cancel !== null || stoppedFor >= 0) {
-    await deps.queues.removeShards(jobs);
-    const { active } = await deps.queues.pendingShards(jobs);
+    // What is not found there, because its worker died a moment ago, is refused by who takes it.
+    await deps.queues.removeShards(
+      open.slice(0, REMOVED).map(({ shard, lane }) => ({ tenant, batchId: id, shard, lane })),
+    );
+    const running = (await deps.queues.runningShards()).some((s) => s.batchId === id);
     // Workers see the same and hand in what they have finished; one that is lost is not waited for long.
-    if (active > 0 && stoppedFor < (deps.graceMs ?? 30_000)) {
+    if (running && stoppedFor < (deps.graceMs ?? 30_000)) {
       await deps.queues.triggerReconcile({ tenant, batchId: id }, 500);
       return 'stopping';
     }
     return end(cancel === null ? 'expired' : 'cancelled');
   }
 
-  await deps.queues.addShards(jobs);
+  await deps.queues.addShards(await deps.schedule.next(batch, open));
   await deps.onRunning?.({ tenant, id });
   return 'running';
 }
 
-function shardJob(tenant: string, batchId: string, { shard, lane }: Shard): ShardJob {
-  return { tenant, batchId, shard, lane };
-}
+/** Only the first open shards of a batch can be in the queue, and about as many as run side by side. */
+const REMOVED = 128;
 
 /** After this time a batch of which there is nothing but index entries will not be created any more. */
 const GIVEN_UP_MS = 10 * 60_000;

@@ -12,7 +12,7 @@ import {
 } from '@batchmill/contract';
 import { getFile, lifetime, type Retention, secondsOf } from '@batchmill/files';
 import { admit, countItems, heldKey, NO_QUOTA, type Quota } from './quota.ts';
-import { BatchFact, CancelFact, readFact } from './state.ts';
+import { type BatchFact, CancelFact, readFact } from './state.ts';
 import { accepted, viewBatch } from './view.ts';
 
 export interface BatchDeps {
@@ -187,16 +187,6 @@ export async function cancelBatch(deps: BatchDeps, tenant: string, id: string): 
   );
   await deps.trigger(tenant, id).catch(() => {});
   return viewBatch(deps.bucket, tenant, id);
-}
-
-/** What the answers of a batch are judged by, and for whom, for the audit log. `null`s if there is no such batch. */
-export async function judgedBy(
-  bucket: Bucket,
-  tenant: string,
-  id: string,
-): Promise<{ policy: string | null; key: string | null }> {
-  const fact = await readFact(bucket, layout.batch.batch(tenant, id), BatchFact);
-  return { policy: fact?.policy ?? null, key: fact?.key ?? null };
 }
 
 /** True once somebody asked for this batch to be cancelled. */

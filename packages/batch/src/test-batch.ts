@@ -6,14 +6,40 @@ import { pathToFileURL } from 'node:url';
 import { type Bucket, openBucket } from '@batchmill/bucket';
 import type { BatchObject, FindingCounts } from '@batchmill/contract';
 import { createFile, readFile } from '@batchmill/files';
-import type { ShardJob } from '@batchmill/queue';
+import type { ShardJob, ShardRef } from '@batchmill/queue';
 import { lineId } from './finalize/line-id.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
 import { type BatchDeps, type BatchOptions, createBatch, getBatch } from './requests.ts';
 import { resultRecord } from './results/record.ts';
 import { PartWriter, readFinished, readShard } from './results/shard.ts';
+import { Schedule, type ScheduleOptions } from './schedule/schedule.ts';
 
 export const TENANT = 'acme';
+
+/** A queue of the test's own: what is queued is in `queued`, what runs is what the test says. */
+export function byHand(
+  bucket: Bucket,
+  queued: Map<string, ShardJob>,
+  running: () => ShardRef[] = () => [],
+  options: ScheduleOptions = {},
+): ReconcileDeps {
+  const key = ({ batchId, shard }: ShardRef) => `${batchId}.${shard}`;
+  const runningShards = async () => running();
+  return {
+    bucket,
+    queues: {
+      addShards: async (jobs) => {
+        for (const job of jobs) queued.set(key(job), job);
+      },
+      removeShards: async (jobs) => {
+        for (const job of jobs) queued.delete(key(job));
+      },
+      runningShards,
+      triggerReconcile: async () => {},
+    },
+    schedule: new Schedule(bucket, { runningShards }, options),
+  };
+}
 
 export type WorkOptions = [
   pick?: (id: string) => boolean,
@@ -98,19 +124,7 @@ export async function startTestBatches(more: Partial<BatchDeps> = {}): Promise<T
   const bucket = await openBucket(pathToFileURL(folder).href);
   const queued = new Map<string, ShardJob>();
   const deps: BatchDeps = { bucket, trigger: async () => {}, ...more };
-  const running: ReconcileDeps = {
-    bucket,
-    queues: {
-      addShards: async (jobs) => {
-        for (const job of jobs) queued.set(`${job.batchId}.${job.shard}`, job);
-      },
-      removeShards: async (jobs) => {
-        for (const job of jobs) queued.delete(`${job.batchId}.${job.shard}`);
-      },
-      pendingShards: async () => ({ waiting: queued.size, active: 0 }),
-      triggerReconcile: async () => {},
-    },
-  };
+  const running = byHand(bucket, queued);
   const line = (id: string) =>
     JSON.stringify({ custom_id: id, method: 'POST', url: ENDPOINT, body: { model: 'm', messages: [] } });
   const tests: TestBatches = {

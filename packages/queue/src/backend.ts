@@ -1,4 +1,4 @@
-import type { Processor, Queue, WorkerOptions } from 'bullmq';
+import type { Processor, Queue, Worker, WorkerOptions } from 'bullmq';
 import {
   createPostgresBackend,
   createRedisBackend,
@@ -18,7 +18,13 @@ type JobWorkerOptions = Omit<WorkerOptions, 'connection'>;
 /** What we use of BullMQ's `Queue`, the same on every backend. */
 export type JobQueue = Pick<
   Queue<object, void, string>,
-  'add' | 'addBulk' | 'getJob' | 'getJobCounts' | 'getWorkersCount' | 'obliterate' | 'remove' | 'close'
+  'add' | 'addBulk' | 'getJob' | 'getJobCounts' | 'getRanges' | 'getWorkersCount' | 'obliterate' | 'remove' | 'close'
+>;
+
+/** What we use of a `Worker` that takes jobs when it is told to: BullMQ's pattern of fetching by hand. */
+export type JobSource = Pick<
+  Worker<object, void, string>,
+  'getNextJob' | 'extendJobLocks' | 'startStalledCheckTimer' | 'trace' | 'close'
 >;
 
 /** What we use of BullMQ's `Worker`. */
@@ -38,6 +44,8 @@ export interface Backend {
   readonly kind: 'redis' | 'postgres';
   queue(name: string): JobQueue;
   worker(name: string, processor: JobProcessor, options: JobWorkerOptions, events: JobWorkerEvents): JobWorker;
+  /** Jobs of a queue, one at a time, as they are asked for. */
+  source(name: string, options: JobWorkerOptions, onError: (error: Error) => void): JobSource;
   /** Throws within a few seconds if the server does not answer. */
   check(): Promise<void>;
   close(): Promise<void>;
@@ -87,6 +95,14 @@ async function openRedis(url: string): Promise<Backend> {
         }),
         events,
       ),
+    source: (name, options, onError) =>
+      new bull.Worker<object, void, string>(name, null, {
+        ...traces,
+        ...options,
+        connection,
+        prefix,
+        autorun: false,
+      }).on('error', onError),
     check: async () => {
       await within(3_000, connection.ping(), () => `Redis at ${host(url)} does not answer${seen()}`);
     },
@@ -153,6 +169,11 @@ async function openPostgres(url: string): Promise<Backend> {
         new bull.Worker<object, void, string>(name, waited(name, processor), { ...traces, ...options, connection }),
         events,
       ),
+    source: (name, options, onError) =>
+      new bull.Worker<object, void, string>(name, null, { ...traces, ...options, connection, autorun: false }).on(
+        'error',
+        onError,
+      ),
     check: async () => {
       await within(3_000, pool.query('SELECT 1'), () => `PostgreSQL at ${host(url)} does not answer${seen()}`);
     },
@@ -162,8 +183,8 @@ async function openPostgres(url: string): Promise<Backend> {
   };
 }
 
-/** `invalid_schema_name`, `undefined_table`, `undefined_function` (PostgreSQL's table of error codes). */
-const SCHEMA_MISSING = ['3F000', '42P01', '42883'];
+/** `invalid_schema_name`, `undefined_table`, `undefined_function`, `undefined_object` (PostgreSQL's table of error codes). */
+const SCHEMA_MISSING = ['3F000', '42P01', '42883', '42704'];
 
 function isSchemaMissing(error: unknown): boolean {
   return (
@@ -181,8 +202,6 @@ function deaf<Q extends { on(event: 'error', listener: () => void): unknown }>(q
 }
 
 interface Listenable extends JobWorker {
-  cancelJob(id: string, reason?: string): boolean;
-  on(event: 'lockRenewalFailed', listener: (ids: string[]) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'failed', listener: (job: object | undefined, error: Error) => void): unknown;
   on(event: 'completed', listener: (job: object) => void): unknown;
@@ -195,10 +214,6 @@ function listen(worker: Listenable, events: JobWorkerEvents): JobWorker {
     if (job !== undefined) events.settled(job);
   });
   worker.on('completed', (job) => events.settled(job));
-  // Its signal fires: the queue was wiped, or this process was silent for so long that another may have the job by now.
-  worker.on('lockRenewalFailed', (ids) => {
-    for (const id of ids) worker.cancelJob(id, "the job is not this worker's any more");
-  });
   return worker;
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ShardJob } from './jobs.ts';
-import type { Consumer, Queues } from './queues.ts';
+import type { PlacedShard, ShardJob } from './jobs.ts';
+import type { Consumer, Queues, ShardTaker } from './queues.ts';
 
 /**
  * What the product relies on, the same on every backend of BullMQ.
@@ -22,12 +22,32 @@ export function queueConformance(name: string, open: () => Promise<Queues>, dest
       await queues.close();
     });
 
-    const shard = (n: number, lane: ShardJob['lane'] = 'text'): ShardJob => ({
+    const shard = (n: number, lane: ShardJob['lane'] = 'text', priority = 1): PlacedShard => ({
       tenant: 'acme',
       batchId: 'batch_a',
       shard: n,
       lane,
+      items: 1,
+      priority,
     });
+    const state = async () => {
+      const { text, media } = await queues.waiting();
+      return { waiting: text + media, running: (await queues.runningShards()).length };
+    };
+    /** Takes shards as they come, until the test ends. */
+    const takeAll = (taker: ShardTaker) => {
+      let open = true;
+      const loop = async () => {
+        while (open) await taker.takeNext();
+      };
+      void loop();
+      consumers.push({
+        close: () => {
+          open = false;
+          return taker.close();
+        },
+      });
+    };
 
     test('check passes while the server is up', async () => {
       await expect(queues.check()).resolves.toBeUndefined();
@@ -87,14 +107,13 @@ export function queueConformance(name: string, open: () => Promise<Queues>, dest
       expect(await queues.waiting()).toEqual({ text: 2, media: 1 });
       const done: number[] = [];
       const settled: number[] = [];
-      consumers.push(
-        queues.consumeShards(
+      takeAll(
+        queues.takeShards(
           'text',
           async (job) => {
             done.push(job.shard);
           },
           {
-            concurrency: 2,
             onSettled: (job) => {
               settled.push(job.shard);
             },
@@ -107,17 +126,102 @@ export function queueConformance(name: string, open: () => Promise<Queues>, dest
       expect(await queues.waiting()).toEqual({ text: 0, media: 1 });
     });
 
+    test('the lowest number goes first, among equals the oldest; one that waits moves when it is placed anew', async () => {
+      await queues.addShards([shard(0, 'text', 2_000_000), shard(1, 'text', 5), shard(2, 'text', 5)]);
+      await queues.addShards([shard(3, 'text', 1), shard(4, 'text', 6), shard(5, 'text', 7)]);
+      await queues.addShards([shard(5, 'text', 2), shard(3, 'text', 9)]);
+      expect(await queues.nextShard('text')).toEqual({ tenant: 'acme', batchId: 'batch_a', shard: 5 });
+      expect(await queues.nextShard('media')).toBeNull();
+      const order: number[] = [];
+      const taker = queues.takeShards('text', async (job) => void order.push(job.shard), {});
+      consumers.push(taker);
+      while (await taker.take());
+      await expect.poll(() => order).toEqual([5, 1, 2, 4, 3, 0]);
+    });
+
+    test('a taker holds as many as it was told to take, and says which run', async () => {
+      const hold = Promise.withResolvers<void>();
+      await queues.addShards([shard(0), shard(1), { ...shard(2), tenant: 'other.one' }, shard(0, 'media')]);
+      const begun: number[] = [];
+      const taker = queues.takeShards(
+        'text',
+        async (job) => {
+          begun.push(job.shard);
+          await hold.promise;
+        },
+        {},
+      );
+      consumers.push(taker);
+      expect(await taker.take()).toBe(true);
+      await sleep(100);
+      expect({ begun, waiting: await queues.waiting() }).toEqual({ begun: [0], waiting: { text: 2, media: 1 } });
+      expect(await taker.take()).toBe(true);
+      expect(await taker.take()).toBe(true);
+      expect(await taker.take()).toBe(false);
+      const running = await queues.runningShards();
+      expect(running.toSorted((a, b) => a.shard - b.shard)).toEqual([
+        { tenant: 'acme', batchId: 'batch_a', shard: 0 },
+        { tenant: 'acme', batchId: 'batch_a', shard: 1 },
+        { tenant: 'other.one', batchId: 'batch_a', shard: 2 },
+      ]);
+      // One that runs is neither queued again nor moved.
+      await queues.addShards([shard(1, 'text', 3)]);
+      expect(await queues.waiting()).toEqual({ text: 0, media: 1 });
+      hold.resolve();
+      await expect.poll(() => queues.runningShards(), { timeout: 10_000 }).toEqual([]);
+    });
+
+    test('who waits for a shard gets it when it comes, and the wait ends when the taker is closed', async () => {
+      const done: number[] = [];
+      const taker = queues.takeShards('text', async (job) => void done.push(job.shard), {});
+      await taker.takeNext();
+      const waiting = taker.takeNext();
+      await queues.addShards([shard(7)]);
+      expect(await waiting).toBe(true);
+      await expect.poll(() => done, { timeout: 10_000 }).toEqual([7]);
+      while (await taker.take());
+      const last = taker.takeNext();
+      await taker.close();
+      expect(await last).toBe(false);
+      await queues.addShards([shard(8)]);
+      expect(await taker.takeNext()).toBe(false);
+      expect(await queues.waiting()).toEqual({ text: 1, media: 0 });
+    });
+
+    test('a job that outlasts its lock stays with its taker', async () => {
+      const hold = Promise.withResolvers<void>();
+      const runs: string[] = [];
+      const [first, second] = ['first', 'second'].map((name) =>
+        queues.takeShards(
+          'text',
+          async () => {
+            runs.push(name);
+            await hold.promise;
+          },
+          { lockMs: 600 },
+        ),
+      ) as [ShardTaker, ShardTaker];
+      consumers.push(first, second);
+      await queues.addShards([shard(0)]);
+      expect(await first.take()).toBe(true);
+      for (let i = 0; i < 12; i++) {
+        await sleep(200);
+        expect(await second.take()).toBe(false);
+      }
+      expect(runs).toEqual(['first']);
+      hold.resolve();
+    });
+
     test('a handler that throws settles its job and tells why', async () => {
       const errors: string[] = [];
       const settled: number[] = [];
-      consumers.push(
-        queues.consumeShards(
+      takeAll(
+        queues.takeShards(
           'media',
           async () => {
             throw new Error('the disk is full');
           },
           {
-            concurrency: 1,
             onError: (e) => errors.push(e.message),
             onSettled: (job) => {
               settled.push(job.shard);
@@ -128,28 +232,31 @@ export function queueConformance(name: string, open: () => Promise<Queues>, dest
       await queues.addShards([shard(7, 'media')]);
       await expect.poll(() => settled, { timeout: 10_000 }).toEqual([7]);
       expect(errors).toContain('the disk is full');
-      expect(await queues.pendingShards([shard(7, 'media')])).toEqual({ waiting: 0, active: 0 });
+      expect(await state()).toEqual({ waiting: 0, running: 0 });
     });
 
     test('removing shards leaves the running one', async () => {
       const hold = Promise.withResolvers<void>();
-      const begun = Promise.withResolvers<void>();
       await queues.addShards([shard(0), shard(1)]);
-      consumers.push(
-        queues.consumeShards(
-          'text',
-          async () => {
-            begun.resolve();
-            await hold.promise;
-          },
-          { concurrency: 1 },
-        ),
-      );
-      await begun.promise;
-      expect(await queues.pendingShards([shard(0), shard(1)])).toEqual({ waiting: 1, active: 1 });
+      const taker = queues.takeShards('text', () => hold.promise, {});
+      consumers.push(taker);
+      await taker.take();
+      expect(await state()).toEqual({ waiting: 1, running: 1 });
       await queues.removeShards([shard(0), shard(1)]);
-      expect(await queues.pendingShards([shard(0), shard(1)])).toEqual({ waiting: 0, active: 1 });
+      expect(await state()).toEqual({ waiting: 0, running: 1 });
       hold.resolve();
+    });
+
+    test('a job that was wiped under its taker is settled all the same', async () => {
+      const hold = Promise.withResolvers<void>();
+      const settled: number[] = [];
+      await queues.addShards([shard(0)]);
+      const taker = queues.takeShards('text', () => hold.promise, { onSettled: (job) => settled.push(job.shard) });
+      consumers.push(taker);
+      await taker.take();
+      await queues.wipe();
+      hold.resolve();
+      await expect.poll(() => settled, { timeout: 10_000 }).toEqual([0]);
     });
 
     test('however many ask for a sweep, there is one per interval', async () => {
@@ -218,7 +325,7 @@ export function queueConformance(name: string, open: () => Promise<Queues>, dest
         seen++;
       };
       consumers.push(queues.consumeReconcile(see, { concurrency: 1 }));
-      consumers.push(queues.consumeShards('text', see, { concurrency: 1 }));
+      takeAll(queues.takeShards('text', see, {}));
       await queues.triggerReconcile(job);
       await queues.addShards([shard(0)]);
       await expect.poll(() => seen, { timeout: 10_000 }).toBe(2);
@@ -229,8 +336,8 @@ export function queueConformance(name: string, open: () => Promise<Queues>, dest
       const settled: number[] = [];
       const begun = Promise.withResolvers<void>();
       const lost = Promise.withResolvers<void>();
-      consumers.push(
-        queues.consumeShards(
+      takeAll(
+        queues.takeShards(
           'text',
           async (job, signal) => {
             seen.push(job.shard);
@@ -239,7 +346,7 @@ export function queueConformance(name: string, open: () => Promise<Queues>, dest
             await new Promise((done) => signal.addEventListener('abort', done));
             lost.resolve();
           },
-          { concurrency: 2, lockMs: 2_000, onSettled: (job) => void settled.push(job.shard) },
+          { lockMs: 2_000, onSettled: (job) => void settled.push(job.shard) },
         ),
       );
       await queues.addShards([shard(0)]);

@@ -15,3 +15,13 @@ export async function within<T>(ms: number, work: Promise<T>, say: () => string)
     clearTimeout(timer);
   }
 }
+
+/** How long after its handler a job may take to leave the queue, before that is given up: its lock, or the queue, is gone. */
+export const LEAVE_MS = 1_000;
+
+/** What the queue's server may take to say goodbye. Nothing depends on it, and a process that is to end must. */
+const GOODBYE_MS = 3_000;
+
+export async function patiently(closing: Promise<unknown>): Promise<void> {
+  await within(GOODBYE_MS, closing, () => 'no goodbye').catch(() => {});
+}

@@ -57,13 +57,13 @@ test('a server that is not there is named in plain words, without its password',
 
 test('the embedded server starts again on its data, also after its owner was killed', async () => {
   const queues = await openQueues(postgres.url);
-  const job = { tenant: 't', batchId: 'batch_again', shard: 1, lane: 'text' as const };
+  const job = { tenant: 't', batchId: 'batch_again', shard: 1, lane: 'text' as const, items: 1, priority: 1 };
   await queues.addShards([job]);
   await queues.close();
   await postgres.stop();
   postgres = await startEmbeddedPostgres(home);
   const again = await openQueues(postgres.url);
-  expect(await again.pendingShards([job])).toEqual({ waiting: 1, active: 0 });
+  expect(await again.waiting()).toEqual({ text: 1, media: 0 });
   await again.wipe();
   await again.close();
 });

@@ -1,7 +1,21 @@
 import { Queue } from 'bullmq';
 import { type Backend, type JobQueue, openBackend } from './backend.ts';
-import { within } from './errors.ts';
-import { DeliverJob, LANES, type Lane, laneId, queueNames, ReconcileJob, ShardJob, shardJobId } from './jobs.ts';
+import { LEAVE_MS, patiently, within } from './errors.ts';
+import {
+  DeliverJob,
+  LANES,
+  type Lane,
+  laneId,
+  type PlacedShard,
+  parseShardJobId,
+  type QueuedShard,
+  queueNames,
+  ReconcileJob,
+  ShardJob,
+  type ShardRef,
+  shardJobId,
+} from './jobs.ts';
+import { Taker } from './taker.ts';
 
 /** The queues as the product uses them. Everything behind it is BullMQ; nothing in front of it knows which backend. */
 export interface Queues {
@@ -14,14 +28,20 @@ export interface Queues {
    */
   triggerReconcile(job: ReconcileJob, delayMs?: number): Promise<void>;
 
-  /** Queues shards that are not queued or running already. A shard is known by batch and number. */
-  addShards(jobs: ShardJob[]): Promise<void>;
+  /**
+   * Queues shards that are not queued or running already, and moves those that wait elsewhere to their new place. A shard is
+   * known by tenant, batch and number.
+   */
+  addShards(jobs: PlacedShard[]): Promise<void>;
 
-  /** How many of these shards are queued or running now. */
-  pendingShards(jobs: ShardJob[]): Promise<{ waiting: number; active: number }>;
+  /** The shards that workers run now, of both lanes. */
+  runningShards(): Promise<ShardRef[]>;
+
+  /** The shard that is taken next; `null` if none waits. */
+  nextShard(lane: Lane): Promise<ShardRef | null>;
 
   /** Takes shards that no worker has begun out of the queue; running ones stay. */
-  removeShards(jobs: ShardJob[]): Promise<void>;
+  removeShards(shards: QueuedShard[]): Promise<void>;
 
   /** Shards waiting per lane, for `/readyz`, metrics and scaling. */
   waiting(): Promise<Record<Lane, number>>;
@@ -46,14 +66,15 @@ export interface Queues {
   consumeReconcile(handler: (job: ReconcileJob) => Promise<void>, options: ConsumeOptions): Consumer;
   consumeSweep(handler: () => Promise<void>, options?: Omit<ConsumeOptions, 'concurrency'>): Consumer;
   /**
-   * `lost` fires when the shard is not this worker's any more: another may run it by now. `onSettled` runs after the job has
-   * left the queue, so that a reconcile it triggers finds the shard gone, or a second after the handler if it cannot.
+   * Shards of a lane, each when it is asked for. `lost` fires when the shard is not this worker's any more: another may run it
+   * by now. `onSettled` runs after the job has left the queue, so that a reconcile it triggers finds the shard gone, or a
+   * second after the handler if it cannot.
    */
-  consumeShards(
+  takeShards(
     lane: Lane,
     handler: (job: ShardJob, lost: AbortSignal) => Promise<void>,
-    options: ConsumeOptions & { onSettled?: (job: ShardJob) => void },
-  ): Consumer;
+    options: Omit<ConsumeOptions, 'concurrency'> & { onSettled?: (job: ShardJob) => void },
+  ): ShardTaker;
 
   /** The handler says in how many milliseconds the lane must be looked at again; `null`: not until somebody asks. */
   consumeDeliver(handler: (job: DeliverJob) => Promise<number | null>, options: ConsumeOptions): Consumer;
@@ -82,7 +103,15 @@ export interface Consumer {
   close(): Promise<void>;
 }
 
+export interface ShardTaker extends Consumer {
+  /** Takes the first shard if one waits, and runs it; resolves as soon as it is taken. */
+  take(): Promise<boolean>;
+  /** The same, but waits half a second for one to come. */
+  takeNext(): Promise<boolean>;
+}
+
 const TRIGGER_MS = 2_000;
+const LOCK_MS = 30_000;
 const GONE = { removeOnComplete: true, removeOnFail: true } as const;
 
 /**
@@ -106,7 +135,7 @@ export async function openQueues(url: string): Promise<Queues> {
   };
   const queues = [reconcile, sweep, deliver, infer.text, infer.media];
 
-  const inLanes = async (jobs: ShardJob[], work: (lane: Lane, jobs: ShardJob[]) => Promise<unknown>) => {
+  const inLanes = async <J extends { lane: Lane }>(jobs: J[], work: (lane: Lane, jobs: J[]) => Promise<unknown>) => {
     await Promise.all(
       LANES.map((lane) => {
         const mine = jobs.filter((j) => j.lane === lane);
@@ -134,27 +163,35 @@ export async function openQueues(url: string): Promise<Queues> {
     },
 
     addShards: (jobs) =>
-      inLanes(jobs, (lane, mine) =>
-        infer[lane].addBulk(mine.map((data) => ({ name: 'shard', data, opts: { ...GONE, jobId: shardJobId(data) } }))),
-      ),
-
-    pendingShards: async (jobs) => {
-      const count = { waiting: 0, active: 0 };
-      await inLanes(jobs, (lane, mine) =>
-        Promise.all(
-          mine.map(async (job) => {
-            const state = await (await infer[lane].getJob(shardJobId(job)))?.getState();
-            if (state === 'active') count.active++;
-            else if (state !== undefined && state !== 'unknown') count.waiting++;
+      inLanes(jobs, async (lane, mine) => {
+        const queued = await Promise.all(mine.map((job) => infer[lane].getJob(shardJobId(job))));
+        const fresh = mine.filter((_, i) => queued[i] === undefined);
+        await Promise.all([
+          ...(fresh.length === 0 ? [] : [infer[lane].addBulk(fresh.map(placed))]),
+          ...queued.map(async (job, i) => {
+            const priority = mine[i]?.priority;
+            // One that a worker takes at this moment stays where it is.
+            if (job !== undefined && priority !== undefined && job.priority !== priority)
+              await job.changePriority({ priority }).catch(() => {});
           }),
-        ),
-      );
-      return count;
+        ]);
+      }),
+    runningShards: async () => {
+      const ids = await Promise.all(LANES.map((lane) => infer[lane].getRanges(['active'], 0, -1)));
+      return ids
+        .flat()
+        .map(parseShardJobId)
+        .filter((shard) => shard !== null);
+    },
+    nextShard: async (lane) => {
+      // What goes back to the queue because its worker died has no priority there, and is taken before all others.
+      const [id] = await infer[lane].getRanges(['waiting', 'prioritized'], 0, 0, true);
+      return id === undefined ? null : parseShardJobId(id);
     },
 
-    removeShards: (jobs) =>
+    removeShards: (shards) =>
       // Removing an active job fails, which is what we want: its worker ends it.
-      inLanes(jobs, (lane, mine) => Promise.all(mine.map((j) => infer[lane].remove(shardJobId(j)).catch(() => 0)))),
+      inLanes(shards, (lane, mine) => Promise.all(mine.map((j) => infer[lane].remove(shardJobId(j)).catch(() => 0)))),
 
     waiting: async () => {
       const count = async (lane: Lane) => {
@@ -183,14 +220,12 @@ export async function openQueues(url: string): Promise<Queues> {
     consumeSweep: (handler, options = {}) =>
       consume(backend, queueNames.sweep, () => handler(), { ...options, concurrency: 1 }),
 
-    consumeShards: (lane, handler, options) =>
-      consume(
-        backend,
-        queueNames.infer(lane),
-        (data, lost) => handler(ShardJob.parse(data), lost),
-        options,
-        (data) => options.onSettled?.(ShardJob.parse(data)),
-      ),
+    takeShards: (lane, handler, options) =>
+      new Taker(backend, queueNames.infer(lane), (data, lost) => handler(ShardJob.parse(data), lost), {
+        lockMs: options.lockMs ?? LOCK_MS,
+        onError: (error) => options.onError?.(error),
+        onSettled: (data) => options.onSettled?.(ShardJob.parse(data)),
+      }),
 
     consumeDeliver: (handler, options) => {
       const again = new Map<string, number>();
@@ -229,31 +264,25 @@ export async function openQueues(url: string): Promise<Queues> {
   };
 }
 
-/** What the queue's server may take to say goodbye. Nothing depends on it, and a process that is to end must. */
-const GOODBYE_MS = 3_000;
-
-async function patiently(closing: Promise<unknown>): Promise<void> {
-  await within(GOODBYE_MS, closing, () => 'no goodbye').catch(() => {});
+function placed({ priority, ...data }: PlacedShard) {
+  return { name: 'shard', data, opts: { ...GONE, jobId: shardJobId(data), priority } };
 }
-
-/** How long after its handler a job may take to leave the queue, before that is given up: its lock, or the queue, is gone. */
-const LEAVE_MS = 1_000;
 
 function consume(
   backend: Backend,
   name: string,
-  handler: (data: unknown, lost: AbortSignal) => Promise<void>,
+  handler: (data: unknown) => Promise<void>,
   options: ConsumeOptions,
   settled?: (data: unknown) => void,
 ): Consumer {
-  const lockMs = options.lockMs ?? 30_000;
+  const lockMs = options.lockMs ?? LOCK_MS;
   let closed = false;
   const leaving = new Leaving(settled);
   const running = new Set<Promise<void>>();
   const worker = backend.worker(
     name,
-    async (job, _token, signal) => {
-      const handled = handler(job.data, signal ?? new AbortController().signal);
+    async (job) => {
+      const handled = handler(job.data);
       running.add(handled);
       try {
         await handled;
@@ -265,8 +294,6 @@ function consume(
     {
       concurrency: options.concurrency,
       lockDuration: lockMs,
-      // Often, so that a job that is not ours any more is noticed soon.
-      lockRenewTime: lockMs / 4,
       stalledInterval: lockMs,
       // BullMQ would stay away for 15 s after its server has broken a connection, also if that is back at once.
       runRetryDelay: 1_000,

@@ -10,6 +10,7 @@ import {
   readShard,
   reconcile,
   resultRecord,
+  Schedule,
   writePieces,
 } from '@batchmill/batch';
 import { type Bucket, openBucket } from '@batchmill/bucket';
@@ -53,9 +54,10 @@ const reconcileDeps = () => ({
   queues: {
     addShards: async () => {},
     removeShards: async () => {},
-    pendingShards: async () => ({ waiting: 0, active: 0 }),
+    runningShards: async () => [],
     triggerReconcile: async () => {},
   },
+  schedule: new Schedule(bucket, { runningShards: async () => [] }),
 });
 
 const chats = (n: number) =>

@@ -15,8 +15,8 @@ test('an operator sees the queues in a browser, a tenant does not, and nothing c
     const { key: tenant } = await createKey(server.bucket, { tenant: 'acme', name: 'acme' });
     const batchId = `batch_${'0'.repeat(32)}`;
     await queues.addShards([
-      { tenant: 'acme', batchId, shard: 1, lane: 'text' },
-      { tenant: 'acme', batchId, shard: 2, lane: 'media' },
+      { tenant: 'acme', batchId, shard: 1, lane: 'text', items: 1, priority: 1 },
+      { tenant: 'acme', batchId, shard: 2, lane: 'media', items: 1, priority: 1 },
     ]);
     const at = `${server.url}/operator/queues`;
     const asked = await fetch(at);

@@ -1,4 +1,4 @@
-import { type PlanLimits, reconcile, sweep, tidy } from '@batchmill/batch';
+import { type PlanLimits, reconcile, Schedule, sweep, tidy } from '@batchmill/batch';
 import type { Bucket } from '@batchmill/bucket';
 import { type RetentionByTenant, retentionOf } from '@batchmill/files';
 import { createGuard } from '@batchmill/guard';
@@ -58,6 +58,7 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
     lockMs,
     onError,
   });
+  const schedule = new Schedule(bucket, queues);
   const reconciles = queues.consumeReconcile(
     async ({ tenant, batchId }) => {
       const start = performance.now();
@@ -66,6 +67,7 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
           {
             bucket,
             queues,
+            schedule,
             limits,
             onRunning: (batch) => tellRunning(hooks, batch),
             onEnded: (batch) => tellEnded(hooks, batch),

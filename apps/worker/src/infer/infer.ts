@@ -6,6 +6,7 @@ import type { Policy } from '@batchmill/safety';
 import type { Source, Task } from '@batchmill/tasks';
 import { annotate, type Logger, metrics, readAtScrape } from '@batchmill/telemetry';
 import { Activity } from './activity.ts';
+import { Backlog } from './backlog.ts';
 import { EngineHost } from './engine-host.ts';
 import { Holds } from './holds.ts';
 import { type BatchSafety, Judges } from './judges.ts';
@@ -14,6 +15,7 @@ import { runShard } from './run-shard.ts';
 import { Slots } from './slots.ts';
 import { Speedometer } from './speedometer.ts';
 import { Stops } from './stops.ts';
+import { keepTaking } from './taking.ts';
 import { Turns } from './turns.ts';
 
 export interface InferOptions {
@@ -40,6 +42,9 @@ export interface InferOptions {
 
 /** Calls that wait inside the engine for a slot. */
 const WAITING = 2;
+
+/** A shard that takes longer makes room for the next one in the queue before it is done. */
+const REFILL_MS = 50;
 
 export interface InferWorker {
   readonly engine: EngineHost;
@@ -103,16 +108,20 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
 
   const holds = new Holds({ admit: admit.signal, run: run.signal }, options.stopGraceMs);
   const activity = new Activity();
-  const consumers = (options.lanes ?? LANES).map((lane) => {
+  const backlog = new Backlog(turns.limit);
+  const takers = (options.lanes ?? LANES).map((lane) => {
     const failed = new Set<string>();
     const key = (job: { batchId: string; shard: number }) => `${job.batchId}.${job.shard}`;
-    return queues.consumeShards(
+    const taker = queues.takeShards(
       lane,
       async (job, lost) => {
         const rest = activity.begin();
+        const taken = backlog.take(job);
+        // One less waits: the next ones are queued before this one is done. A short one is done before that matters.
+        const refill = setTimeout(() => trigger(job.tenant, job.batchId), REFILL_MS);
         try {
           annotate({ 'batchmill.batch': job.batchId, 'batchmill.shard': job.shard, 'batchmill.lane': lane });
-          await holds.run(key(job), lost, (stop) => runShard(deps, job, stop));
+          await holds.run(key(job), lost, (stop) => runShard(deps, job, stop, taken));
         } catch (error) {
           failed.add(key(job));
           metrics.retries.inc({ what: 'shard' });
@@ -120,11 +129,11 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
           throw error;
         } finally {
           rest();
+          clearTimeout(refill);
+          taken.end();
         }
       },
       {
-        // Shards may hold one item each: there must be enough of them to fill the slots.
-        concurrency: size + 2,
         lockMs: options.lockMs,
         onError: (error) => log.warn({ err: error, lane }, 'queue'),
         onSettled: (job) => {
@@ -133,6 +142,13 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
         },
       },
     );
+    const taking = keepTaking(lane, taker, queues, backlog, admit.signal);
+    return {
+      close: async () => {
+        await taker.close();
+        await taking;
+      },
+    };
   });
   const unread = readAtScrape(() => {
     const { tokens, capacity } = engine.cache();
@@ -154,7 +170,7 @@ export async function startInfer(options: InferOptions): Promise<InferWorker> {
     close: async () => {
       admit.abort(new Error('the worker is stopping'));
       const grace = setTimeout(() => run.abort(new Error('the worker is stopping')), options.stopGraceMs);
-      await Promise.all(consumers.map((c) => c.close()));
+      await Promise.all(takers.map((t) => t.close()));
       clearTimeout(grace);
       // So that others take what this worker leaves at once, and not after the next sweep.
       await Promise.all(triggers);

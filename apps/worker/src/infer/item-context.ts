@@ -9,6 +9,7 @@ import type { Piece, TaskContext } from '@batchmill/tasks';
 import { metrics, seconds } from '@batchmill/telemetry';
 import { z } from 'zod';
 import { type Clock, within } from './clock.ts';
+import type { Claim } from './fair-order.ts';
 import type { ItemJudge } from './item-judge.ts';
 import type { ItemPieces } from './pieces.ts';
 import type { ItemDeps, ItemScope } from './run-item.ts';
@@ -52,7 +53,7 @@ export function itemContext(
     image: capabilities.image,
     audio: capabilities.audio,
     generate: async (request, ofPiece = signal) => {
-      const generation = await generate(deps, judge.asking(request), ofPiece, (made, ms) =>
+      const generation = await generate(deps, scope.claim, judge.asking(request), ofPiece, (made, ms) =>
         deps.speedometer.called(scope.lane, item, made, ms),
       );
       judge.answered(generation, ofPiece);
@@ -69,7 +70,7 @@ export function itemContext(
       }
       clock.hold();
       try {
-        const done = await deps.pieceTurns.take(scope.batchId, signal);
+        const done = await deps.pieceTurns.take(scope.claim, signal);
         try {
           const tooLong = () => new ItemTimeout(deps.itemTimeoutMs, `piece '${name}'`);
           let verdicts: readonly SelfVerdict[] = [];
@@ -135,6 +136,7 @@ function readKept<T>(kept: unknown, piece: Piece<T>): { value: T; verdicts: read
 
 function generate(
   deps: ItemDeps,
+  claim: Claim,
   request: GenerateRequest,
   signal: AbortSignal,
   onCalled: (generation: Generation, ms: number) => void,
@@ -147,5 +149,5 @@ function generate(
   };
   const crashed = () =>
     new RequestError(500, 'The engine crashed on this item, twice. It was not tried again.', { code: 'engine_crash' });
-  return sparingBystanders(deps.slots, call, signal, crashed);
+  return sparingBystanders(deps.slots, claim, call, signal, crashed);
 }

@@ -26,6 +26,7 @@ import { runShard, type ShardDeps } from './run-shard.ts';
 import { Slots } from './slots.ts';
 import { Speedometer } from './speedometer.ts';
 import { Stops } from './stops.ts';
+import { openBatch } from './test-batch.ts';
 import { Turns } from './turns.ts';
 
 /** Items in pieces on a real bucket. The engine has no part in it: the task here computes its pieces itself. */
@@ -101,6 +102,7 @@ async function writeShard(...items: { name: string; pages: number }[]): Promise<
   const lines = items.map(
     (body, i) => `${i}\t${JSON.stringify({ custom_id: body.name, method: 'POST', url: '/v1/ocr', body })}\n`,
   );
+  await bucket.put(layout.batch.batch(TENANT, ID), JSON.stringify(openBatch(TENANT, ID)));
   await bucket.put(layout.batch.shard(TENANT, ID, 0), lines.join(''));
 }
 

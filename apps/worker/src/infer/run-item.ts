@@ -19,6 +19,7 @@ import type { Task, TaskContext } from '@batchmill/tasks';
 import { type Logger, metrics, seconds } from '@batchmill/telemetry';
 import { Clock } from './clock.ts';
 import type { EngineHost } from './engine-host.ts';
+import type { Claim } from './fair-order.ts';
 import { ItemTimeout, itemContext } from './item-context.ts';
 import { ItemJudge } from './item-judge.ts';
 import type { BatchSafety } from './judges.ts';
@@ -45,6 +46,8 @@ export interface ItemScope {
   tenant: string;
   batchId: string;
   lane: Lane;
+  /** Of its batch, to turns and slots. */
+  claim: Claim;
   /** Reads for the item's tenant; see `TaskContext`. */
   openFile: TaskContext['openFile'];
   openObject: TaskContext['openObject'];

@@ -21,6 +21,7 @@ import { runShard, type ShardDeps } from './run-shard.ts';
 import { Slots } from './slots.ts';
 import { Speedometer } from './speedometer.ts';
 import { Stops } from './stops.ts';
+import { openBatch } from './test-batch.ts';
 import { Turns } from './turns.ts';
 
 /** One shard through the real engine, on a real bucket. Faults come from outside: the engine's process is killed. */
@@ -115,6 +116,7 @@ async function writeShard(asks: Ask[]): Promise<void> {
     const request = { model: 'tiny', messages: [{ role: 'user', content }], max_tokens: 8, temperature: 0, ...body };
     return `${i}\t${JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/chat/completions', body: request })}\n`;
   });
+  await bucket.put(layout.batch.batch(TENANT, ID), JSON.stringify(openBatch(TENANT, ID)));
   await bucket.put(layout.batch.shard(TENANT, ID, 0), lines.join(''));
 }
 

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { judgedBy, PartWriter, readFinished, readPieces, readShard } from '@batchmill/batch';
+import { type BatchFact, PartWriter, readFinished, readPieces, readShard } from '@batchmill/batch';
 import { type Bucket, ObjectMissingError } from '@batchmill/bucket';
-import type { ShardJob } from '@batchmill/queue';
+import type { QueuedShard } from '@batchmill/queue';
 import { seconds, span, untraced } from '@batchmill/telemetry';
+import type { Taken } from './backlog.ts';
+import { claimOf } from './fair-order.ts';
 import type { Judges } from './judges.ts';
 import { Parts } from './parts.ts';
 import { Pieces } from './pieces.ts';
@@ -34,11 +36,30 @@ export interface StopSignals {
 
 /**
  * Runs what is left of one shard. Safe to run again, and to run twice at once: items that have results are not run, and
- * results go into parts of this run's own. When it returns, every result it made is in the bucket.
+ * results go into parts of this run's own. When it returns, every result it made is in the bucket. Nothing is begun of a
+ * batch that is cancelled or has expired.
+ *
+ * @param taken is told how many of its items are still to begin.
  */
-export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals): Promise<void> {
+export async function runShard(deps: ShardDeps, job: QueuedShard, stop: StopSignals, taken?: Taken): Promise<void> {
+  const stopped = deps.stops.watch(job.tenant, job.batchId);
+  try {
+    const batch = await stopped.batch;
+    if (batch !== null && !stopped.signal.aborted) await runOpen(deps, job, batch, stopped.signal, stop, taken);
+  } finally {
+    stopped.release();
+  }
+}
+
+async function runOpen(
+  deps: ShardDeps,
+  { tenant, batchId, shard, lane }: QueuedShard,
+  batch: BatchFact,
+  stopped: AbortSignal,
+  stop: StopSignals,
+  taken?: Taken,
+): Promise<void> {
   const { bucket } = deps;
-  const { tenant, batchId, shard } = job;
   const finished = await readFinished(bucket, tenant, batchId, shard);
   if (finished.done) return;
   let items: Awaited<ReturnType<typeof readShard>>;
@@ -49,27 +70,28 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     if (error instanceof ObjectMissingError) return;
     throw error;
   }
-  const taken = seconds();
+  const since = seconds();
   const todo = items.filter((item) => !finished.positions.has(item.position));
-  const { policy, key } = await judgedBy(bucket, tenant, batchId);
-  const safety = await deps.judges.of(policy);
+  taken?.skip(items.length - todo.length);
+  const safety = await deps.judges.of(batch.policy);
   const at = { tenant, id: batchId, shard, writer: randomBytes(6).toString('hex') };
   const kept = await readPieces(bucket, at, finished.positions);
   const pieces = new Pieces(bucket, at, kept, deps.partIntervalMs, deps.log);
   const parts = new Parts(new PartWriter(bucket, at), deps.partIntervalMs, deps.log);
-  const stopped = deps.stops.watch(tenant, batchId);
   // What broke one item (the audit log cannot be written) breaks the others: no more of them, but those that run are kept.
   const broken = new AbortController();
-  const admit = AbortSignal.any([stopped.signal, stop.admit, broken.signal]);
+  const admit = AbortSignal.any([stopped, stop.admit, broken.signal]);
+  const claim = claimOf(batch);
   const scope: ItemScope = {
     tenant,
     batchId,
-    lane: job.lane,
+    lane,
+    claim,
     models: deps.models,
     safety,
-    key,
+    key: batch.key,
     ...deps.reads(tenant),
-    signal: AbortSignal.any([stopped.signal, stop.run]),
+    signal: AbortSignal.any([stopped, stop.run]),
   };
 
   // Items in pieces take a turn with each piece, since one that takes hours must not hold the turn of another. So many are
@@ -77,14 +99,17 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
   const open = new Turns(deps.pieceTurns.limit);
   let traced = 0;
   const runOne = async (item: (typeof todo)[number]): Promise<boolean> => {
+    const inPieces = deps.tasks.get(item.url)?.inPieces === true;
     let done: () => void;
     try {
-      const turns = deps.tasks.get(item.url)?.inPieces === true ? open : deps.turns;
-      done = await turns.take(batchId, admit);
+      done = await (inPieces ? open : deps.turns).take(claim, admit);
     } catch {
       return false;
     }
     try {
+      if (!inPieces) taken?.began();
+      // A timer may be late; late work is not begun.
+      if (Date.now() >= batch.expires_at * 1000) return false;
       const own = pieces.of(item.position);
       const run = () => runItem(deps, scope, item, own);
       const attributes = { 'batchmill.item': item.position, 'batchmill.task': item.url };
@@ -98,6 +123,7 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
       throw error;
     } finally {
       done();
+      if (inPieces) taken?.began();
     }
   };
   let complete = false;
@@ -106,10 +132,9 @@ export async function runShard(deps: ShardDeps, job: ShardJob, stop: StopSignals
     complete = answered.every((one) => one.status === 'fulfilled' && one.value);
     broken.signal.throwIfAborted();
   } finally {
-    stopped.release();
     await pieces.end();
     await parts.end(complete);
-    const ms = Math.round(taken() * 1000);
-    deps.log.info({ batch: batchId, shard, lane: job.lane, items: todo.length, complete, ms }, 'shard done');
+    const ms = Math.round(since() * 1000);
+    deps.log.info({ batch: batchId, shard, lane, items: todo.length, complete, ms }, 'shard done');
   }
 }

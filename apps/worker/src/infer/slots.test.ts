@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Slots } from './slots.ts';
+import { claim } from './test-batch.ts';
 
 const never = new AbortController().signal;
 
@@ -27,7 +28,7 @@ test('never more than its size at once, never anybody beside one who is alone, a
             busy--;
             if (j.alone) alone--;
           };
-          await (j.alone ? slots.runAlone(work, controller.signal) : slots.run(work, controller.signal));
+          await (j.alone ? slots.runAlone(work, controller.signal) : slots.run(claim('a'), work, controller.signal));
         }),
       );
       expect({ busy: slots.busy, waiting: slots.waiting }).toEqual({ busy: 0, waiting: 0 });
@@ -42,9 +43,9 @@ test('one who waits to be alone goes before those who came later, and before tho
   const slots = new Slots(2);
   const order: string[] = [];
   const hold = Promise.withResolvers<void>();
-  const running = slots.run(() => hold.promise, never);
-  const filler = slots.run(() => hold.promise, never);
-  const shared = slots.run(async () => void order.push('shared'), never);
+  const running = slots.run(claim('a'), () => hold.promise, never);
+  const filler = slots.run(claim('a'), () => hold.promise, never);
+  const shared = slots.run(claim('a'), async () => void order.push('shared'), never);
   const alone = slots.runAlone(async () => void order.push('alone'), never);
   await sleep(1);
   expect(order).toEqual([]);
@@ -55,6 +56,20 @@ test('one who waits to be alone goes before those who came later, and before tho
 
 test('a failure gives its place back', async () => {
   const slots = new Slots(1);
-  await expect(slots.run(() => Promise.reject(new Error('no')), never)).rejects.toThrow('no');
-  await expect(slots.run(async () => 'yes', never)).resolves.toBe('yes');
+  await expect(slots.run(claim('a'), () => Promise.reject(new Error('no')), never)).rejects.toThrow('no');
+  await expect(slots.run(claim('a'), async () => 'yes', never)).resolves.toBe('yes');
+});
+
+test('tenants have as many places as each other', async () => {
+  const slots = new Slots(2);
+  const order: string[] = [];
+  const holds = ['a1', 'a2'].map(() => Promise.withResolvers<void>());
+  const running = holds.map(({ promise }) => slots.run(claim('a'), () => promise, never));
+  const waiting = ['a3', 'a4', 'b1', 'b2'].map((name) =>
+    slots.run(claim(name[0] ?? ''), async () => void order.push(name), never),
+  );
+  for (const hold of holds) hold.resolve();
+  await Promise.all([...running, ...waiting]);
+  expect(order[0]).toBe('b1');
+  expect(order.toSorted()).toEqual(['a3', 'a4', 'b1', 'b2']);
 });

@@ -1,13 +1,16 @@
+import { type Claim, FairOrder } from './fair-order.ts';
+
 /**
  * Places at the engine. `run` takes one of `size` places; `runAlone` waits until nobody else has one and keeps everybody
- * out until it is done: how a suspect of killing the engine is tried again without taking others down with it.
- * First come, first served, among those whose signal has not fired.
+ * out until it is done: how a suspect of killing the engine is tried again without taking others down with it. Suspects go
+ * first, as they come: until they are cleared, everybody else is at risk. Of the others `FairOrder` says who is next.
  */
 export class Slots {
   readonly size: number;
   #busy = 0;
   #alone = false;
-  readonly #queue: { alone: boolean; start: () => void }[] = [];
+  readonly #suspects: (() => void)[] = [];
+  readonly #others = new FairOrder<() => void>();
 
   constructor(size: number) {
     this.size = size;
@@ -18,19 +21,30 @@ export class Slots {
   }
 
   get waiting(): number {
-    return this.#queue.length;
+    return this.#suspects.length + this.#others.size;
   }
 
-  run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    return this.#take(false, work, signal);
+  async run<T>(claim: Claim, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#wait(
+      signal,
+      (start) => this.#others.add(claim, start),
+      (start) => this.#others.remove(claim, start),
+    );
+    try {
+      return await work();
+    } finally {
+      this.#busy--;
+      this.#others.release(claim);
+      this.#next();
+    }
   }
 
-  runAlone<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    return this.#take(true, work, signal);
-  }
-
-  async #take<T>(alone: boolean, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    await this.#wait(alone, signal);
+  async runAlone<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#wait(
+      signal,
+      (start) => this.#suspects.push(start),
+      (start) => this.#suspects.splice(this.#suspects.indexOf(start), 1),
+    );
     try {
       return await work();
     } finally {
@@ -40,37 +54,36 @@ export class Slots {
     }
   }
 
-  #wait(alone: boolean, signal: AbortSignal): Promise<void> {
+  #wait(signal: AbortSignal, add: (start: () => void) => void, remove: (start: () => void) => void): Promise<void> {
     signal.throwIfAborted();
     return new Promise((resolve, reject) => {
       const onAbort = () => {
-        this.#queue.splice(this.#queue.indexOf(entry), 1);
+        remove(start);
         reject(signal.reason);
         this.#next();
       };
-      const entry = {
-        alone,
-        start: () => {
-          signal.removeEventListener('abort', onAbort);
-          resolve();
-        },
+      const start = () => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      // The suspects go first: until they are cleared, everybody else is at risk.
-      const firstShared = this.#queue.findIndex((e) => !e.alone);
-      if (alone && firstShared !== -1) this.#queue.splice(firstShared, 0, entry);
-      else this.#queue.push(entry);
+      add(start);
       this.#next();
     });
   }
 
   #next(): void {
-    for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
-      if (this.#alone || this.#busy >= this.size || (first.alone && this.#busy > 0)) return;
-      this.#queue.shift();
+    while (!this.#alone && this.#busy < this.size) {
+      const [suspect] = this.#suspects;
+      if (suspect !== undefined) {
+        if (this.#busy > 0) return;
+        this.#suspects.shift();
+        this.#alone = true;
+      }
+      const start = suspect ?? this.#others.next();
+      if (start === undefined) return;
       this.#busy++;
-      this.#alone = first.alone;
-      first.start();
+      start();
     }
   }
 }

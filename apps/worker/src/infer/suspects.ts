@@ -1,5 +1,6 @@
 import { EngineError } from '@batchmill/engine';
 import { metrics } from '@batchmill/telemetry';
+import type { Claim } from './fair-order.ts';
 import type { Slots } from './slots.ts';
 
 /**
@@ -8,12 +9,13 @@ import type { Slots } from './slots.ts';
  */
 export async function sparingBystanders<T>(
   slots: Slots,
+  claim: Claim,
   call: () => Promise<T>,
   signal: AbortSignal,
   culprit: () => Error,
 ): Promise<T> {
   try {
-    return await slots.run(call, signal);
+    return await slots.run(claim, call, signal);
   } catch (error) {
     if (!died(error)) throw error;
   }

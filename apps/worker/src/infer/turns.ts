@@ -1,59 +1,49 @@
+import { type Claim, FairOrder } from './fair-order.ts';
+
 /**
  * Admits items to preparation and to the engine's queue: at most `limit` at a time, so that no more media is held in
- * memory than the slots can soon use. Batches take turns, so a batch of ten is not stuck behind one of a hundred
- * thousand; within a batch it is first come, first served.
+ * memory than the slots can soon use. Who goes next is `FairOrder`'s.
  */
 export class Turns {
   readonly limit: number;
   #taken = 0;
-  /** Waiting items per batch; the batch whose turn is next comes first. */
-  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #waiting: FairOrder<() => void>;
 
-  constructor(limit: number) {
+  constructor(limit: number, order = new FairOrder<() => void>()) {
     this.limit = limit;
+    this.#waiting = order;
   }
 
   /** Waits for a turn; the function it gives hands the turn on. Rejects with the signal's reason. */
-  take(batch: string, signal: AbortSignal): Promise<() => void> {
+  take(claim: Claim, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    if (this.#taken < this.limit) return Promise.resolve(this.#hand());
+    if (this.#taken < this.limit) {
+      this.#waiting.hold(claim);
+      return Promise.resolve(this.#hand(claim));
+    }
     return new Promise((resolve, reject) => {
       const start = () => {
         signal.removeEventListener('abort', onAbort);
-        resolve(this.#hand());
+        resolve(this.#hand(claim));
       };
       const onAbort = () => {
-        const queue = this.#waiting.get(batch);
-        queue?.splice(queue.indexOf(start), 1);
-        if (queue?.length === 0) this.#waiting.delete(batch);
+        this.#waiting.remove(claim, start);
         reject(signal.reason);
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      const queue = this.#waiting.get(batch);
-      if (queue === undefined) this.#waiting.set(batch, [start]);
-      else queue.push(start);
+      this.#waiting.add(claim, start);
     });
   }
 
-  #hand(): () => void {
+  #hand(claim: Claim): () => void {
     this.#taken++;
     let given = false;
     return () => {
       if (given) return;
       given = true;
       this.#taken--;
-      this.#next();
+      this.#waiting.release(claim);
+      this.#waiting.next()?.();
     };
-  }
-
-  #next(): void {
-    const first = this.#waiting.entries().next().value;
-    if (first === undefined) return;
-    const [batch, queue] = first;
-    const start = queue.shift();
-    // To the back of the round.
-    this.#waiting.delete(batch);
-    if (queue.length > 0) this.#waiting.set(batch, queue);
-    start?.();
   }
 }

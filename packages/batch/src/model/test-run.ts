@@ -1,7 +1,7 @@
 import { type Bucket, layout } from '@batchmill/bucket';
 import { type BatchObject, newId, RequestError, type Usage } from '@batchmill/contract';
 import { createFile } from '@batchmill/files';
-import type { ShardJob } from '@batchmill/queue';
+import type { ShardJob, ShardRef } from '@batchmill/queue';
 import { expect } from 'vitest';
 import { checkBucket } from '../../../../test/chaos/check.ts';
 import { type ReconcileDeps, reconcile } from '../reconcile.ts';
@@ -10,6 +10,7 @@ import { cancelBatch, createBatch, getBatch } from '../requests.ts';
 import { resultRecord } from '../results/record.ts';
 import { PartWriter, readFinished, readShard } from '../results/shard.ts';
 import { getRetryable, retryBatch } from '../retry.ts';
+import { Schedule } from '../schedule/schedule.ts';
 import { FinalizingFact, readFact } from '../state.ts';
 import { sweep } from '../sweep.ts';
 import { linesOf, TENANT } from '../test-batch.ts';
@@ -292,10 +293,11 @@ export class Run {
   }
 
   #deps(bucket: Bucket): ReconcileDeps {
-    const name = (job: ShardJob) => `${job.batchId}.${job.shard}`;
+    const name = (job: ShardRef) => `${job.batchId}.${job.shard}`;
+    const runningShards = async () => [];
     return {
       bucket,
-      window: 2,
+      schedule: new Schedule(bucket, { runningShards }, { window: 2 }),
       queues: {
         addShards: async (jobs) => {
           for (const job of jobs) {
@@ -306,7 +308,7 @@ export class Run {
         removeShards: async (jobs) => {
           for (const job of jobs) this.#queued.delete(name(job));
         },
-        pendingShards: async () => ({ waiting: this.#queued.size, active: 0 }),
+        runningShards,
         triggerReconcile: async ({ batchId }) => void this.#triggered.add(batchId),
       },
     };
