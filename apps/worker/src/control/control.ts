@@ -70,7 +70,10 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
             schedule,
             limits,
             onRunning: (batch) => tellRunning(hooks, batch),
-            onEnded: (batch) => tellEnded(hooks, batch),
+            onEnded: (batch) => {
+              schedule.ended(batch.id);
+              return tellEnded(hooks, batch);
+            },
           },
           tenant,
           batchId,

@@ -80,6 +80,12 @@ test('a batch that is being created, and one that has ended, do not stand in the
   const [first] = await schedule.next(batch, shards('text', 0));
   await bucket.delete(layout.batch.open('acme', 'batch_a'));
   expect((await schedule.next(batch, shards('text', 0)))[0]?.priority).toBe(first?.priority);
+  await bucket.put(layout.batch.open('acme', 'batch_a'), '');
+  await open('acme', 'batch_c', 1);
+  const [behind] = await schedule.next(batch, shards('text', 0));
+  schedule.ended('batch_c');
+  const [again] = await schedule.next(batch, shards('text', 0));
+  expect([behind?.priority, again?.priority]).toEqual([2, 1]);
   // Not in the list yet, for it is new.
   await bucket.delete(layout.batch.open('acme', 'batch_b'));
   expect(numbers(await schedule.next(batch, shards('text', 0, 1, 2)))).toEqual([0, 1]);

@@ -6,12 +6,12 @@ import { type OpenBatch, positionOf, priorityOf, urgentFrom } from './priority.t
 export interface ScheduleOptions {
   /** Shards of one batch and lane that wait in the queue, beside those that run. Default 16. */
   window?: number;
-  /** How long a list of the open batches serves, in milliseconds. Default 2,000. */
+  /** How long a list of the open batches serves, in milliseconds. Default 500. */
   listMs?: number;
 }
 
 const WINDOW = 16;
-const LIST_MS = 2_000;
+const LIST_MS = 500;
 const READS = 16;
 
 /**
@@ -25,6 +25,8 @@ export class Schedule {
   readonly #listMs: number;
   /** Deadlines of open batches, by id: they never change. */
   readonly #deadlines = new Map<string, number>();
+  /** Batches that have ended and may be in a list all the same. */
+  readonly #ended = new Set<string>();
   #list: { at: number; open: Promise<Map<string, string[]>> } | null = null;
 
   constructor(bucket: Bucket, queues: Pick<Queues, 'runningShards'>, options: ScheduleOptions = {}) {
@@ -62,6 +64,11 @@ export class Schedule {
     );
   }
 
+  /** A batch that has ended does not count any more, also where a list still has it. */
+  ended(id: string): void {
+    this.#ended.add(id);
+  }
+
   async #batches(tenant: string, ids: readonly string[], running: readonly ShardRef[]): Promise<OpenBatch[]> {
     const counts = new Map<string, number>();
     for (const { batchId } of running) counts.set(batchId, (counts.get(batchId) ?? 0) + 1);
@@ -82,14 +89,15 @@ export class Schedule {
   }
 
   async #openOf(tenant: string): Promise<string[]> {
-    if (this.#list === null || Date.now() - this.#list.at > this.#listMs) {
+    if (this.#list === null || Date.now() - this.#list.at >= this.#listMs) {
       const open = this.#readOpen();
       this.#list = { at: Date.now(), open };
       open.catch(() => {
         this.#list = null;
       });
     }
-    return (await this.#list.open).get(tenant) ?? [];
+    const ids = (await this.#list.open).get(tenant) ?? [];
+    return ids.filter((id) => !this.#ended.has(id));
   }
 
   async #readOpen(): Promise<Map<string, string[]>> {
@@ -104,6 +112,7 @@ export class Schedule {
       else ids.push(id);
     }
     for (const id of this.#deadlines.keys()) if (!known.has(id)) this.#deadlines.delete(id);
+    for (const id of this.#ended) if (!known.has(id)) this.#ended.delete(id);
     return open;
   }
 }
