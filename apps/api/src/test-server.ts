@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { BatchDeps, lineId, PartWriter, readShard, reconcile, resultRecord, Schedule } from '@batchmill/batch';
+import { type BatchDeps, lineId, PartWriter, readShard, reconcile, resultRecord, Schedule } from '@batchmill/batch';
 import { type Bucket, openBucket } from '@batchmill/bucket';
 import { createLogger } from '@batchmill/telemetry';
 import OpenAI, { toFile } from 'openai';
