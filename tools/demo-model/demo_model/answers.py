@@ -22,20 +22,28 @@ def loss_of(text: TextModel, batch: Batch, media: Tensor | None) -> tuple[Tensor
         E = media.shape[-1]
         places = batch.is_media[..., None].expand(-1, -1, E)
         placed = torch.zeros(*batch.ids.shape, E).masked_scatter(places, media.float())
-        text.blk[HERE].watched, text.blk[THERE].watched = batch.here, batch.there
+    # Only answers are learned; the last layers and the head over other places would be work for nothing.
+    answers = batch.answers()
+    targets = batch.targets.gather(1, answers)
+    if media is not None:
+        # The later of the two layers is the one from which on only answers are computed.
+        text.blk[HERE].watched, text.blk[THERE].watched = batch.here, batch.there.gather(1, answers)
     hidden = text.hidden(
-        batch.ids, placed, batch.is_media if media is not None else None, batch.span if batch.kind == "image" else None
+        batch.ids,
+        placed,
+        batch.is_media if media is not None else None,
+        batch.span if batch.kind == "image" else None,
+        answers,
     )
-    # Only answers are learned; the head over other places would be work for nothing.
-    wanted = batch.targets >= 0
-    logits, targets = text.head(hidden[wanted]).float(), batch.targets[wanted]
+    there = targets >= 0
+    logits, targets = text.head(hidden[there]).float(), targets[there]
     answer = F.cross_entropy(logits, targets)
     right = float((logits.argmax(-1) == targets).float().mean())
     figures = {f"{batch.kind}": answer.item(), f"{batch.kind}_right": right}
     if media is None:
         return answer, figures
-    here, there = text.blk[HERE].missed, text.blk[THERE].missed
+    at_hand, next_one = text.blk[HERE].missed, text.blk[THERE].missed
     text.blk[HERE].watched = text.blk[THERE].watched = None
-    assert here is not None and there is not None
-    figures |= {f"{batch.kind}_here": here.item(), f"{batch.kind}_there": there.item()}
-    return answer + GUIDANCE * (here + there), figures
+    assert at_hand is not None and next_one is not None
+    figures |= {f"{batch.kind}_here": at_hand.item(), f"{batch.kind}_there": next_one.item()}
+    return answer + GUIDANCE * (at_hand + next_one), figures

@@ -20,6 +20,8 @@ from .data import instructions, pictures, speech
 from .vocabulary import Vocabulary
 
 Kind = Literal["image", "audio", "text"]
+# Share of pictures that are stretched to whole cells, as Batchmill sends them; llama.cpp pads the others.
+STRETCHED = 0.85
 # Where the character that a token begins with stands among the media; -1 for nowhere.
 Places = list[int]
 
@@ -41,6 +43,15 @@ class Batch:
     mel: Tensor | None = None  # float [B, frames, mel]
     phonemes: Tensor | None = None  # long [B, tokens]
     ended: Tensor | None = None  # long [B, tokens]
+
+    def answers(self) -> Tensor:
+        """long [B, A], the places of the answers' targets; where an answer is shorter, places without one."""
+        there = self.targets >= 0
+        longest = int(there.sum(1).max())
+        first = there.int().argmax(1, keepdim=True)
+        # An answer ends where its row's text ends: what follows is padding, or nothing, and then the first place does.
+        places = first + torch.arange(longest)
+        return places.masked_fill(places >= self.targets.shape[1], 0)
 
 
 def collate(kind: Kind, examples: list[Example], places: list[Places] | None = None) -> Batch:
@@ -96,7 +107,7 @@ class Maker:
         return collate("text", [example(self.v, e.prompt, e.answer) for e in drawn])
 
     def image(self, size: int, level: pictures.Level) -> Batch:
-        shape, stretched = pictures.size_for(self.rng, level), self.rng.random() < 0.75
+        shape, stretched = pictures.size_for(self.rng, level), self.rng.random() < STRETCHED
         canvas = pictures.fit(shape, self.vision, stretched).canvas
         grid = canvas[0] // self.vision.cell, canvas[1] // self.vision.cell
         make = pictures.draw if self.seen else pictures.lay_out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ class Average:
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         # The first steps count for little: they are far from where training goes.
-        keep = min(0.998, (1 + step) / (10 + step))
+        keep = min(0.995, (1 + step) / (10 + step))
         own = [self.state[k] for k, v in model.state_dict().items() if v.is_floating_point()]
         new = [v for v in model.state_dict().values() if v.is_floating_point()]
         torch._foreach_lerp_(own, new, 1 - keep)
@@ -28,7 +29,7 @@ def save(
     path: Path,
     model: nn.Module,
     average: Average,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     step: int,
     seconds: float,
 ) -> None:
@@ -37,7 +38,7 @@ def save(
     content = {
         "model": model.state_dict(),
         "average": average.state,
-        "optimizer": optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "step": step,
         "seconds": seconds,
     }

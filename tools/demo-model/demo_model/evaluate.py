@@ -14,7 +14,7 @@ from pathlib import Path
 from . import places
 from .audio_input import write_wav
 from .data import instructions, pictures, speech
-from .export import MMPROJ, TEXT
+from .gguf_file import MMPROJ, TEXT
 from .llama_server import LlamaServer
 
 SEED = 77

@@ -6,12 +6,11 @@ import argparse
 from pathlib import Path
 
 from . import checkpoint, places
-from .gguf_file import as_f32, as_small, write_mmproj, write_text
+from .gguf_file import MMPROJ, TEXT, as_f32, as_small, write_mmproj, write_text
 from .model import DemoModel
 from .vocabulary import demo_vocabulary
 
 NAME = "batchmill-demo"
-TEXT, MMPROJ = "text.gguf", "mmproj.gguf"
 
 
 def export(model: DemoModel, out: Path, exact: bool = False) -> tuple[Path, Path]:

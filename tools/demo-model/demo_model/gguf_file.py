@@ -19,6 +19,7 @@ from .text import TextModel
 from .vision import VisionEncoder
 from .vocabulary import Vocabulary
 
+TEXT, MMPROJ = "text.gguf", "mmproj.gguf"
 # A tensor's name and shape -> how it is stored.
 Storage = Callable[[str, tuple[int, ...]], Type]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from . import checkpoint
@@ -11,13 +13,15 @@ from .answers import loss_of
 from .audio import AudioEncoder
 from .batches import Batch
 from .config import demo_text
+from .gguf_file import MMPROJ, TEXT, load_state, read_gguf
 from .text import TextModel
 from .train_audio import AudioTeacher
 from .train_vision import VisionTeacher
 from .vision import VisionEncoder
 
+Part = Literal["all", "text", "encoders"]
 # What the encoders say is held near the codes, so that a part can still be exchanged.
-TEACHING = 0.2
+TEACHING = 0.5
 
 
 class DemoModel(nn.Module):
@@ -42,14 +46,31 @@ class DemoModel(nn.Module):
         self.vision_teacher.load_state_dict(checkpoint.averaged(vision))
         self.audio_teacher.load_state_dict(checkpoint.averaged(audio))
 
-    def losses(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    def take(self, folder: Path) -> None:
+        """Takes the weights of a pair of GGUF files. What only training has is not in them: classifiers begin anew, and
+        heads of single patches, which would disturb more than help at first, are left out."""
+        self.vision_teacher.names_patches = False
+        load_state(self.text, read_gguf(folder / TEXT)[1])
+        projector = read_gguf(folder / MMPROJ)[1]
+        load_state(self.vision, projector)
+        load_state(self.audio, projector)
+
+    def losses(self, batch: Batch, learns: Part = "all") -> tuple[Tensor, dict[str, float]]:
+        """`learns`: of the text model alone the encoders are taken as they are, of the encoders alone the text model is not
+        asked."""
         if batch.kind == "text":
             return loss_of(self.text, batch, None)
         if batch.kind == "image" and batch.pixels is None:
-            return loss_of(self.text, batch, self.vision_teacher.sayer.media(batch))
-        if batch.kind == "image":
-            media, taught, said = self.vision_teacher.teach(batch)
-        else:
-            media, taught, said = self.audio_teacher.teach(batch)
+            answer, figures = loss_of(self.text, batch, self.vision_teacher.sayer.media(batch))
+            return answer, {f"coded_{k}": v for k, v in figures.items()}
+        teacher = self.vision_teacher if batch.kind == "image" else self.audio_teacher
+        if learns == "text":
+            with torch.no_grad():
+                media = teacher.encoder(batch.pixels if batch.kind == "image" else batch.mel)
+            return loss_of(self.text, batch, media)
+        media, taught, said = teacher.teach(batch)
+        said = {f"{batch.kind}_{k}": v for k, v in said.items()}
+        if learns == "encoders":
+            return taught, said
         answer, figures = loss_of(self.text, batch, media)
-        return answer + TEACHING * taught, figures | {f"{batch.kind}_{k}": v for k, v in said.items() if "right" in k}
+        return answer + TEACHING * taught, figures | said

@@ -121,7 +121,7 @@ def rope_angles(pos: Tensor, n_rot: int, base: float, factors: Tensor | None = N
 
 def rotate(x: Tensor, angles: tuple[Tensor, Tensor], offset: int = 0) -> Tensor:
     """x [..., T, H, D]: turns the pairs (i, i + n_rot/2) from `offset` on (NEOX order)."""
-    cos, sin = (t.to(x.dtype)[:, None, :] for t in angles)
+    cos, sin = (t.to(x.dtype)[..., None, :] for t in angles)
     half = cos.shape[-1]
     a, b = x[..., offset : offset + half], x[..., offset + half : offset + 2 * half]
     parts = [x[..., :offset], a * cos - b * sin, a * sin + b * cos, x[..., offset + 2 * half :]]
@@ -129,16 +129,16 @@ def rotate(x: Tensor, angles: tuple[Tensor, Tensor], offset: int = 0) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """q [B,T,H,D], k and v [B,T,G,D] with H a multiple of G -> [B,T,H*D]. `mask` [B or 1,1,T,T] is True where a query
+    """q [B,Q,H,D], k and v [B,T,G,D] with H a multiple of G -> [B,Q,H*D]. `mask` [B or 1,1,Q,T] is True where a query
     sees a key. Attention scale is 1: the q and k norms carry it.
 
     Written out: the gradient of PyTorch's fused attention is three to six times slower on a CPU at these lengths."""
-    B, T, H, D = q.shape
-    G = k.shape[2]
+    B, Q, H, D = q.shape
+    T, G = k.shape[1:3]
     # Queries that share a key head are rows of one product, so keys need no repeating.
-    q = q.view(B, T, G, H // G, D).permute(0, 2, 3, 1, 4).reshape(B, G, H // G * T, D)
+    q = q.view(B, Q, G, H // G, D).permute(0, 2, 3, 1, 4).reshape(B, G, H // G * Q, D)
     s = torch.matmul(q, k.permute(0, 2, 3, 1).to(q.dtype))
     if mask is not None:
-        s = s.view(B, G, H // G, T, T).masked_fill(~mask[:, :, None], float("-inf")).view(B, G, H // G * T, T)
+        s = s.view(B, G, H // G, Q, T).masked_fill(~mask[:, :, None], float("-inf")).view(B, G, H // G * Q, T)
     out = torch.matmul(s.softmax(-1).to(v.dtype), v.transpose(1, 2))
-    return out.view(B, G, H // G, T, D).permute(0, 3, 1, 2, 4).reshape(B, T, H * D)
+    return out.view(B, G, H // G, Q, D).permute(0, 3, 1, 2, 4).reshape(B, Q, H * D)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,6 +16,20 @@ from .ops import RMSNorm, Weight, attend, gelu, linear, rms, rope_angles, rotate
 
 Segment = tuple[Literal["text", "image", "audio"], Sequence[int] | Tensor]
 Angles = tuple[Tensor, Tensor]
+
+
+@dataclass
+class Queries:
+    """What a layer looks from, and what it sees from there."""
+
+    angles: Angles  # [T, n_rot/2], or [B, A, n_rot/2]
+    mask: Tensor  # [B or 1, 1, T or A, T]
+
+    def at(self, places: Tensor) -> Queries:
+        cos, sin = self.angles
+        B, T = len(places), self.mask.shape[-1]
+        rows = self.mask[:, 0].expand(B, -1, -1).gather(1, places[..., None].expand(-1, -1, T))
+        return Queries((cos[places], sin[places]), rows[:, None])
 
 
 class TextBlock(nn.Module):
@@ -48,26 +63,40 @@ class TextBlock(nn.Module):
         self.layer_output_scale = Weight(1, fill=1.0) if c.has_out_scale else None
 
     def forward(
-        self, x: Tensor, ple: Tensor | None, angles: Angles, mask: Tensor, kv: dict[int, tuple[Tensor, Tensor]]
+        self,
+        x: Tensor,
+        ple: Tensor | None,
+        queries: Queries,
+        angles: Angles,
+        kv: dict[int, tuple[Tensor, Tensor]],
+        narrow: Tensor | None,
     ) -> Tensor:
-        """`kv` collects the keys and values of the layers that own theirs."""
+        """`kv` collects the keys and values of the layers that own theirs. From the layer that is given `narrow` on, only
+        those of the places go on ([B, places]); `queries` and `ple` are of what goes on, `angles` of what came."""
         B, T, _ = x.shape
         h = self.attn_norm(x)
-        q = rotate(self.attn_q_norm(self.attn_q(h).view(B, T, self.nh, self.hd)), angles)
         if self.kv_from == self.layer:
             k = self.attn_k(h).view(B, T, self.nkv, self.hd)
             v = k if self.attn_v is None else self.attn_v(h).view(B, T, self.nkv, self.hd)
             kv[self.layer] = (rotate(self.attn_k_norm(k), angles), rms(v, self.eps))
+        if narrow is not None:
+            x, h = at(x, narrow), at(h, narrow)
+        q = rotate(self.attn_q_norm(self.attn_q(h).view(B, -1, self.nh, self.hd)), queries.angles)
         k, v = kv[self.kv_from]
         if self.watched is not None:
-            self.missed = looked_past(q[:, :, 0], k[:, :, 0], mask[:, 0], self.watched)
-        x = x + self.post_attention_norm(self.attn_output(attend(q, k, v, mask)))
+            self.missed = looked_past(q[:, :, 0], k[:, :, 0], queries.mask[:, 0], self.watched)
+        x = x + self.post_attention_norm(self.attn_output(attend(q, k, v, queries.mask)))
         h = self.ffn_norm(x)
         x = x + self.post_ffw_norm(self.ffn_down(gelu(self.ffn_gate(h)) * self.ffn_up(h)))
         if ple is not None:
             x = x + self.post_norm(self.proj(gelu(self.inp_gate(x)) * ple))
         # Scales the whole residual stream, not just a branch.
         return x if self.layer_output_scale is None else x * self.layer_output_scale.weight
+
+
+def at(x: Tensor, places: Tensor) -> Tensor:
+    """x [B,T,E], places [B,A] -> [B,A,E]."""
+    return x.gather(1, places[..., None].expand(-1, -1, x.shape[-1]))
 
 
 def looked_past(q: Tensor, k: Tensor, mask: Tensor, places: Tensor) -> Tensor:
@@ -137,8 +166,15 @@ class TextModel(nn.Module):
         return self.head(x[:, -1:] if last_only else x)
 
     def hidden(
-        self, ids: Tensor, media: Tensor | None = None, is_media: Tensor | None = None, span: Tensor | None = None
+        self,
+        ids: Tensor,
+        media: Tensor | None = None,
+        is_media: Tensor | None = None,
+        span: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> Tensor:
+        """-> [B,T,E], or [B,A,E] of the places in `wanted` [B,A] only, which is cheaper: the last layer that owns keys is
+        the last that is asked anything of the other places."""
         c = self.cfg
         B, T = ids.shape
         x = self.token_embd(ids) * math.sqrt(c.n_embd)
@@ -155,9 +191,16 @@ class TextModel(nn.Module):
         full_angles = rope_angles(pos, c.n_rot_full, c.base_full, self.rope_freqs.weight)
         swa_angles = rope_angles(pos, c.n_rot_swa, c.base_swa)
         swa_mask, full_mask = self.masks(T, span)
+        swa, full = Queries(swa_angles, swa_mask), Queries(full_angles, full_mask)
         kv: dict[int, tuple[Tensor, Tensor]] = {}
-        for block, ple in zip(self.blk, per_layer, strict=True):
-            x = block(x, ple, swa_angles if block.swa else full_angles, swa_mask if block.swa else full_mask, kv)
+        last_owner = c.n_layer - c.n_shared - 1
+        for i, (block, ple) in enumerate(zip(self.blk, per_layer, strict=True)):
+            narrow = wanted if i == last_owner else None
+            if narrow is not None:
+                swa, full = swa.at(narrow), full.at(narrow)
+            if wanted is not None and i >= last_owner and ple is not None:
+                ple = at(ple, wanted)
+            x = block(x, ple, swa if block.swa else full, swa_angles if block.swa else full_angles, kv, narrow)
         return self.output_norm(x)
 
     def head(self, x: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,8 +24,8 @@ class AudioTeacher(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = AudioEncoder(demo_audio())
-        self.scale = nn.Parameter(torch.tensor(0.03))
-        self.word_bias = nn.Parameter(torch.tensor(4.0))  # of no word: most tokens end none
+        self.scale = nn.Parameter(torch.tensor(0.2))
+        self.word_bias = nn.Parameter(torch.tensor(8.0))  # of no word: most tokens end none
         self.phoneme_codes, self.word_codes = codes.phoneme_codes(), codes.word_codes()
 
     def teach(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, float]]:
@@ -65,11 +67,11 @@ def main() -> None:
         nonlocal maker
         maker = Maker(demo_vocabulary(), demo_vision(), args.seed * 1_000_003 + step, seen=True)
 
-    def step_of(step: int) -> tuple[Tensor, dict[str, float]]:
+    def step_of(step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         nonlocal waiting
         waiting = waiting or maker.audio(BATCH, MOST_WORDS)
         _, loss, figures = teacher.teach(waiting.pop())
-        return loss, figures
+        yield loss, figures
 
     loop.run(args, teacher, step_of, resumed)
 

@@ -1,75 +1,116 @@
 """Trains the three parts together, end to end: python -m demo_model.train_joined --minutes 40 --processes 2
 
-Begins with the averaged weights of the parts' own checkpoints (--text, --vision, --audio). Each process has batches of
-its own; they share what they learn after every step."""
+Begins with the averaged weights of the parts' own checkpoints (--text-from, --vision-from, --audio-from), or with a pair
+of GGUF files (--from). Each process has batches of its own; they share what they learn after every step.
+
+On a machine that others use too, processes that wait for each other lose much. Then rather two at once, each with its own
+checkpoint: `--learns encoders --name encoders` and `--learns text --follows encoders`, which takes the encoders over as
+they are written down."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from . import loop, places
+from . import checkpoint, loop, places
 from .batches import Batch, Maker
 from .config import demo_vision
 from .data.pictures import Level
 from .model import DemoModel
 from .vocabulary import demo_vocabulary
 
-# Shares of the steps, and examples in one.
-SHARES = {"line": 0.45, "page": 0.2, "audio": 0.22, "text": 0.13}
-SIZES = {"line": 24, "page": 10, "audio": 12, "text": 24}
-LINE, PAGE = Level(), Level(most_lines=6)
+# Examples of each kind in a step of one process: all parts learn in each step. Coded pictures are not drawn, only said:
+# a third of the cost, and reading needs more of them than seeing does.
+SIZES = {"line": 12, "coded": 12, "page": 0, "audio": 6, "text": 12}
+LINE, PAGE = Level(), Level(most_lines=6, least_lines=2)
 MOST_WORDS = 24
 
 
-def batches(maker: Maker, reader: Maker) -> Iterator[Batch]:
-    """`reader` makes the pictures: it may be one that draws none and only says what they are to say."""
-    waiting: list[Batch] = []
-    while True:
-        kind = maker.rng.choices(list(SHARES), list(SHARES.values()))[0]
+class Source:
+    """The batches of a step."""
+
+    def __init__(self, seed: int, sizes: dict[str, int]) -> None:
+        vocabulary, vision = demo_vocabulary(), demo_vision()
+        self.drawer, self.sayer = (Maker(vocabulary, vision, seed + i, seen=i == 0) for i in range(2))
+        self.sizes = sizes
+        self._spoken: list[Batch] = []
+
+    def __iter__(self) -> Iterator[Batch]:
+        for kind, size in self.sizes.items():
+            if size > 0:
+                yield self._batch(kind, size)
+
+    def _batch(self, kind: str, size: int) -> Batch:
         if kind == "text":
-            yield maker.text(SIZES[kind])
-        elif kind == "audio":
-            waiting = waiting or maker.audio(SIZES[kind], MOST_WORDS)
-            yield waiting.pop()
-        else:
-            yield reader.image(SIZES[kind], LINE if kind == "line" else PAGE)
+            return self.drawer.text(size)
+        if kind == "audio":
+            self._spoken = self._spoken or self.drawer.audio(size, MOST_WORDS)
+            return self._spoken.pop()
+        maker = self.sayer if kind == "coded" else self.drawer
+        return maker.image(size, PAGE if kind == "page" else LINE)
+
+
+class Followed:
+    """The encoders of another run's checkpoint."""
+
+    def __init__(self, path: Path, model: DemoModel) -> None:
+        self.path, self.model, self.taken = path, model, 0.0
+
+    def take_over(self) -> None:
+        written = self.path.stat().st_mtime if self.path.exists() else 0.0
+        if written > self.taken:
+            state = checkpoint.averaged(self.path)
+            self.model.load_state_dict({k: v for k, v in state.items() if not k.startswith("text.")}, strict=False)
+            self.taken = written
 
 
 def train(args: argparse.Namespace) -> None:
     rank = dist.get_rank() if dist.is_initialized() else 0
     loop.prepare(args.seed)
-    vocabulary = demo_vocabulary()
-    model = DemoModel(len(vocabulary))
+    model = DemoModel(len(demo_vocabulary()))
     if not (places.CHECKPOINTS / f"{args.name}.pt").exists():
-        model.join(*(places.CHECKPOINTS / f"{name}.pt" for name in (args.text, args.vision, args.audio)))
+        if args.source is not None:
+            model.take(args.source)
+        else:
+            parts = (args.text_from, args.vision_from, args.audio_from)
+            model.join(*(places.CHECKPOINTS / f"{name}.pt" for name in parts))
     model.vision.compile_blocks()
-    source: Iterator[Batch]
+    source: Source
+    followed = Followed(places.CHECKPOINTS / f"{args.follows}.pt", model) if args.follows else None
+    for part, learned in ((model.text, "encoders"), (model.vision_teacher, "text"), (model.audio_teacher, "text")):
+        part.requires_grad_(args.learns != learned)
 
     def resumed(step: int) -> None:
         nonlocal source
         seed = (args.seed * 1_000_003 + step) * 16 + rank
         torch.manual_seed(seed)
-        maker = Maker(vocabulary, demo_vision(), seed, seen=True)
-        source = batches(maker, Maker(vocabulary, demo_vision(), seed + 1, seen=False) if args.coded else maker)
+        kinds = ("line", "page", "audio") if args.learns == "encoders" else SIZES
+        source = Source(seed, {kind: getattr(args, kind) for kind in kinds})
 
-    def step_of(step: int) -> tuple[Tensor, dict[str, float]]:
-        return model.losses(next(source))
+    def step_of(step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        if followed is not None:
+            followed.take_over()
+        return (model.losses(batch, args.learns) for batch in source)
 
     loop.run(args, model, step_of, resumed)
 
 
 def main() -> None:
     ap = loop.arguments(__doc__, "demo")
-    ap.add_argument("--text", default="text", help="checkpoint of the text model")
-    ap.add_argument("--vision", default="vision")
-    ap.add_argument("--audio", default="audio")
-    ap.add_argument("--coded", action="store_true", help="no pictures, only what they are to say: meanwhile, train_vision")
+    for part in ("text", "vision", "audio"):
+        ap.add_argument(f"--{part}-from", default=part, metavar="NAME", help="checkpoint of the part")
+    ap.add_argument("--from", dest="source", type=Path, metavar="DIR", help="begin with its text.gguf and mmproj.gguf")
+    ap.add_argument("--learns", choices=["all", "text", "encoders"], default="all")
+    ap.add_argument("--follows", metavar="NAME", help="checkpoint whose encoders are taken over, again and again")
+    for kind, size in SIZES.items():
+        ap.add_argument(f"--{kind}", type=int, default=size, metavar="N", help="examples in a step of a process")
     ap.add_argument("--processes", type=int, default=1)
     args = ap.parse_args()
     if args.processes == 1:
@@ -79,7 +120,8 @@ def main() -> None:
 
 def _one_of(rank: int, args: argparse.Namespace) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29507", "GLOO_SOCKET_IFNAME": "lo"}
-    dist.init_process_group("gloo", rank=rank, world_size=args.processes)
+    # Long, because whoever measures on this machine may halt training meanwhile.
+    dist.init_process_group("gloo", rank=rank, world_size=args.processes, timeout=timedelta(hours=6))
     train(args)
 
 

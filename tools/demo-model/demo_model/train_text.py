@@ -51,10 +51,10 @@ def main() -> None:
         torch.manual_seed(args.seed * 1_000_003 + step)
         source = batches(Maker(vocabulary, demo_vision(), args.seed * 1_000_003 + step, seen=False), at)
 
-    def step_of(step: int) -> tuple[Tensor, dict[str, float]]:
+    def step_of(step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         at[0] = step
         batch = next(source)
-        return loss_of(text, batch, None if batch.kind == "text" else sayer.media(batch))
+        yield loss_of(text, batch, None if batch.kind == "text" else sayer.media(batch))
 
     loop.run(args, text, step_of, resumed)
 

@@ -35,6 +35,14 @@ TRAIN = (
     "truetype/noto/NotoSerif-Italic.ttf",
     "truetype/noto/NotoSansMono-Regular.ttf",
     "truetype/open-sans/OpenSans-Semibold.ttf",
+    "truetype/open-sans/OpenSans-Light.ttf",
+    "truetype/croscore/Cousine-Bold.ttf",
+    "truetype/crosextra/Carlito-Bold.ttf",
+    "truetype/dejavu/DejaVuSerif-Bold.ttf",
+    "truetype/freefont/FreeSansBold.ttf",
+    "truetype/hack/Hack-Bold.ttf",
+    "truetype/lato/Lato-Light.ttf",
+    "truetype/noto/NotoSerif-Bold.ttf",
 )
 HELD_OUT = (
     "truetype/roboto/unhinted/RobotoTTF/Roboto-Regular.ttf",

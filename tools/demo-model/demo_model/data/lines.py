@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import string
 
-from .words import ADJECTIVES, COLOURS, FUNCTION, MONTHS, NOUNS, SPOKEN, VERBS
+from .words import ADJECTIVES, COLOURS, COMMON, FUNCTION, MONTHS, NOUNS, SPOKEN, VERBS
 
 MAX = 24
 PUNCTUATION = ".,:;!?-/#%&()+=*@'\"$"
-LOWER_WORDS = [w for w in SPOKEN if w.islower()]
+LOWER_WORDS = [w for w in SPOKEN if w.islower()] + COMMON
 SYLLABLES = [c + v for c in "bcdfghjklmnprstvwz" for v in "aeiou"]
 
 

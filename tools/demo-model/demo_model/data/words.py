@@ -36,6 +36,17 @@ SPOKEN = list(
 )
 
 
+# Of print only: what people try first.
+COMMON = (
+    "hello world good morning evening night welcome thank thanks please yes no sorry sir madam dear order total price "
+    "invoice receipt paid due date name address street city phone email number page line text image test example batch "
+    "model read write open close start stop left right up down first last next back home work day week month year time "
+    "all any some more most many much less other same such own only also again still just about over into out off once "
+    "here there where who what how why can could will would should must may might have has had do does did done is are "
+    "was were been being be make take give go come see know think look want use find tell ask feel try leave call"
+).split()
+
+
 def number_in_words(n: int) -> str:
     """0..999999 in plain English: `forty-two`, `one hundred seven`, `two thousand thirty`."""
     if n < 10:
