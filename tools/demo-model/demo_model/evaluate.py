@@ -11,13 +11,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from . import places
 from .audio_input import write_wav
+from .config import demo_vision
 from .data import instructions, pictures, speech
 from .gguf_file import MMPROJ, TEXT
 from .llama_server import LlamaServer
 
 SEED = 77
+VISION = demo_vision()
 PAGE = pictures.Level(most_lines=6, least_lines=2)
 
 
@@ -47,12 +51,15 @@ class Rate:
         return round(self.errors / max(1, self.wanted), 4)
 
 
-def read(server: LlamaServer, level: pictures.Level, count: int, show: int) -> float:
+def read(server: LlamaServer, level: pictures.Level, count: int, show: int, stretched: bool) -> float:
     rng, rate = random.Random(SEED), Rate()
     for i in range(count):
         picture = pictures.draw(rng, pictures.size_for(rng, level), level, held_out=True)
         png = io.BytesIO()
-        picture.image.save(png, "PNG")
+        sent = picture.image
+        if stretched:
+            sent = sent.resize(pictures.fit(sent.size, VISION, True).size, Image.Resampling.LANCZOS)
+        sent.save(png, "PNG")
         got = server.answer(rng.choice(instructions.READ), png.getvalue()).strip()
         rate.add(picture.text, got)
         if i < show:
@@ -94,12 +101,17 @@ def main() -> None:
     ap.add_argument("--dir", type=Path, default=places.CACHE / "export")
     ap.add_argument("--count", type=int, default=100)
     ap.add_argument("--show", type=int, default=0, help="examples of each kind to print")
+    ap.add_argument(
+        "--padded",
+        action="store_true",
+        help="let llama.cpp pad pictures to whole cells; else stretched, as Batchmill does",
+    )
     args = ap.parse_args()
     with LlamaServer(args.dir / TEXT, args.dir / MMPROJ) as server:
         exact = follow(server, max(10, args.count // 4), args.show)
         scores = {
-            "cer_line": read(server, pictures.Level(), args.count, args.show),
-            "cer_page": read(server, PAGE, args.count // 2, args.show),
+            "cer_line": read(server, pictures.Level(), args.count, args.show, not args.padded),
+            "cer_page": read(server, PAGE, args.count // 2, args.show, not args.padded),
             "wer": listen(server, 24, args.count, args.show),
             "instructions_exact": round(sum(exact.values()) / len(exact), 4),
             "by_instruction": exact,

@@ -133,7 +133,9 @@ def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Cal
             if step % LOG_EVERY == 0:
                 minutes = (before + time.monotonic() - start) / 60
                 means = {k: round(s / n, 4) for k, (s, n) in sums.items()}
-                log.write(json.dumps({"step": step, "minutes": round(minutes, 2), "rate": round(rate, 6), **means}) + "\n")
+                log.write(
+                    json.dumps({"step": step, "minutes": round(minutes, 2), "rate": round(rate, 6), **means}) + "\n"
+                )
                 log.flush()
                 sums = {}
             if first_process and time.monotonic() - saved > SAVE_EVERY:

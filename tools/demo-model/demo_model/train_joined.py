@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -57,18 +59,33 @@ class Source:
         return maker.image(size, PAGE if kind == "page" else LINE)
 
 
-class Followed:
-    """The encoders of another run's checkpoint."""
+class Watched:
+    """Another run's checkpoint, looked at when it has been written anew."""
 
-    def __init__(self, path: Path, model: DemoModel) -> None:
-        self.path, self.model, self.taken = path, model, 0.0
+    def __init__(self, name: str) -> None:
+        self.path = places.CHECKPOINTS / f"{name}.pt"
+        self.seen = time.time()
 
-    def take_over(self) -> None:
+    def news(self) -> dict[str, Any] | None:
         written = self.path.stat().st_mtime if self.path.exists() else 0.0
-        if written > self.taken:
-            state = checkpoint.averaged(self.path)
-            self.model.load_state_dict({k: v for k, v in state.items() if not k.startswith("text.")}, strict=False)
-            self.taken = written
+        if written <= self.seen:
+            return None
+        self.seen = written
+        return checkpoint.load(self.path)
+
+
+@torch.no_grad()
+def exchange(model: DemoModel, followed: Watched | None, peer: Watched | None) -> None:
+    """Takes over the encoders of the one, and meets the other half way."""
+    found = followed and followed.news()
+    if found:
+        encoders = {k: v for k, v in found["average"].items() if not k.startswith("text.")}
+        model.load_state_dict(encoders, strict=False)
+    found = peer and peer.news()
+    if found:
+        for name, own in model.named_parameters():
+            if own.requires_grad:
+                own.lerp_(found["model"][name], 0.5)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -83,7 +100,7 @@ def train(args: argparse.Namespace) -> None:
             model.join(*(places.CHECKPOINTS / f"{name}.pt" for name in parts))
     model.vision.compile_blocks()
     source: Source
-    followed = Followed(places.CHECKPOINTS / f"{args.follows}.pt", model) if args.follows else None
+    followed, peer = (Watched(name) if name else None for name in (args.follows, args.peer))
     for part, learned in ((model.text, "encoders"), (model.vision_teacher, "text"), (model.audio_teacher, "text")):
         part.requires_grad_(args.learns != learned)
 
@@ -95,8 +112,7 @@ def train(args: argparse.Namespace) -> None:
         source = Source(seed, {kind: getattr(args, kind) for kind in kinds})
 
     def step_of(step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
-        if followed is not None:
-            followed.take_over()
+        exchange(model, followed, peer)
         return (model.losses(batch, args.learns) for batch in source)
 
     loop.run(args, model, step_of, resumed)
@@ -109,6 +125,9 @@ def main() -> None:
     ap.add_argument("--from", dest="source", type=Path, metavar="DIR", help="begin with its text.gguf and mmproj.gguf")
     ap.add_argument("--learns", choices=["all", "text", "encoders"], default="all")
     ap.add_argument("--follows", metavar="NAME", help="checkpoint whose encoders are taken over, again and again")
+    ap.add_argument(
+        "--peer", metavar="NAME", help="checkpoint of a run that learns the same: the two meet again and again"
+    )
     for kind, size in SIZES.items():
         ap.add_argument(f"--{kind}", type=int, default=size, metavar="N", help="examples in a step of a process")
     ap.add_argument("--processes", type=int, default=1)
