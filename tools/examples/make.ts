@@ -1,5 +1,5 @@
 /**
- * Makes the example inputs: `examples/media/receipt.png`, `examples/media/spoken.wav` and `examples/mixed.jsonl`, which has
+ * Makes the example inputs: `examples/media/printed.png`, `examples/media/spoken.wav` and `examples/mixed.jsonl`, which has
  * both inside; `examples/ocr` and `examples/audio` for the bulk commands. What it makes is committed; run it again only to change the examples, and `npm run format` after it.
  *
  * Needs `espeak-ng`, `sox` and a monospaced font: `apt-get install espeak-ng sox fonts-dejavu-core`.
@@ -17,16 +17,16 @@ import { makeRecordings } from './recordings.ts';
 const run = promisify(execFile);
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 
-const RECEIPT = ['CORNER BAKERY', '2 x Rye bread 7.80', '1 x Apple cake 4.50', '3 x Coffee 8.10', 'Total 20.40'];
+const PRINTED = 'Total 20.40';
 const SPOKEN = 'the teacher opened the green door on Friday';
 
-/** The lines as printed text, black on white, with 16 grey levels: small, and sharp enough to read. */
-async function receipt(): Promise<Buffer> {
-  const text = RECEIPT.map(
-    (line, i) => `<text x="24" y="${44 + i * 30}" xml:space="preserve">${line.replaceAll('&', '&amp;')}</text>`,
-  );
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="384" height="190"><rect width="100%" height="100%" fill="#fff"/>
-    <g font-family="DejaVu Sans Mono" font-size="24" fill="#000">${text.join('')}</g></svg>`;
+/**
+ * A line of print on a strip with room for 24 letters, which is what the demo model reads; black on white, with 16 grey
+ * levels: small, and sharp enough to read.
+ */
+async function printed(): Promise<Buffer> {
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="352" height="44"><rect width="100%" height="100%" fill="#fff"/>
+    <text x="4" y="30" font-family="DejaVu Sans Mono" font-size="24" fill="#000">${PRINTED}</text></svg>`;
   return sharp(Buffer.from(svg)).greyscale().png({ palette: true, colours: 16, compressionLevel: 9 }).toBuffer();
 }
 
@@ -44,7 +44,7 @@ async function spoken(): Promise<Buffer> {
   }
 }
 
-const [png, wav] = await Promise.all([receipt(), spoken()]);
+const [png, wav] = await Promise.all([printed(), spoken()]);
 const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${png.toString('base64')}` } };
 const audio = { type: 'input_audio', input_audio: { data: wav.toString('base64'), format: 'wav' } };
 const text = (words: string) => ({ type: 'text', text: words });
@@ -90,7 +90,7 @@ const lines = requests.map(([customId, body]) =>
   }),
 );
 await mkdir(join(EXAMPLES, 'media'), { recursive: true });
-await writeFile(join(EXAMPLES, 'media', 'receipt.png'), png);
+await writeFile(join(EXAMPLES, 'media', 'printed.png'), png);
 await writeFile(join(EXAMPLES, 'media', 'spoken.wav'), wav);
 await writeFile(join(EXAMPLES, 'mixed.jsonl'), `${lines.join('\n')}\n`);
 await makeDocuments(join(EXAMPLES, 'ocr'));

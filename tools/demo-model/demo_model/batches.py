@@ -75,10 +75,10 @@ def collate(kind: Kind, examples: list[Example], places: list[Places] | None = N
     return Batch(kind, ids, targets, is_media, span, here, there)
 
 
-def token_places(v: Vocabulary, text: str, place_of: dict[int, int]) -> Places:
-    """For each token of `text`, the place of its first character that is no space."""
+def token_places(v: Vocabulary, ids: list[int], place_of: dict[int, int]) -> Places:
+    """For each token of a text, the place of its first character that is no space."""
     out, at = [], 0
-    for piece in (v.tokens[i] for i in v.encode(text)):
+    for piece in (v.tokens[i] for i in ids):
         first = at + (1 if len(piece) > 1 and piece[0] == "▁" else 0)
         out.append(place_of.get(first, -1))
         at += len(piece)
@@ -120,7 +120,10 @@ class Maker:
                 example(self.v, self._prompt(instructions.READ), d.text, tokens, "image", self._media_first())
                 for d in drawn
             ],
-            [token_places(self.v, d.text, self._character_places(d.text, d.boxes, shape, stretched)) for d in drawn],
+            [
+                token_places(self.v, self.v.letters(d.text), self._character_places(d.text, d.boxes, shape, stretched))
+                for d in drawn
+            ],
         )
         batch.grid = grid
         batch.cells = torch.from_numpy(np.stack([pictures.cells_of(c, self.vision) for c, _ in told])).long()
@@ -162,7 +165,7 @@ class Maker:
                 example(self.v, self._prompt(instructions.LISTEN), c.text, tokens, "audio", self._media_first())
                 for c in clips
             ],
-            [token_places(self.v, c.text, dict(c.ends)) for c in clips],
+            [token_places(self.v, self.v.encode(c.text), dict(c.ends)) for c in clips],
         )
         if self.seen:
             heard = [speech.with_noise(self.rng, np.pad(c.samples, (0, longest - len(c.samples)))) for c in clips]

@@ -21,7 +21,7 @@ class Example:
 def example(
     v: Vocabulary, prompt: str, answer: str, media: int = 0, kind: str | None = None, media_first: bool = True
 ) -> Example:
-    """`kind` is None, "image" or "audio"."""
+    """`kind` is None, "image" or "audio". What is read of an image is answered letter by letter."""
     head = [v.id("<bos>"), v.id("<|turn>"), *v.encode("user\n")]
     text = v.encode(prompt)
     start = 0
@@ -32,4 +32,5 @@ def example(
     tail = [v.id("<turn|>"), *v.encode("\n"), v.id("<|turn>"), *v.encode("model\n")]
     thought = [v.id("<|channel>"), *v.encode("thought\n"), v.id("<channel|>")]
     ids = [*head, *text, *tail, *thought]
-    return Example([*ids, *v.encode(answer), v.id("<turn|>")], len(ids), media, start, kind == "image")
+    said = v.letters(answer) if kind == "image" else v.encode(answer)
+    return Example([*ids, *said, v.id("<turn|>")], len(ids), media, start, kind == "image")

@@ -102,7 +102,6 @@ def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Cal
     bf16 = has_fast_bf16()
     start = saved = time.monotonic()
     sums: dict[str, list[float]] = {}
-    first = step
     # All processes know the same; the first writes it down.
     first_process = not dist.is_initialized() or dist.get_rank() == 0
     with (path.with_suffix(".jsonl") if first_process else Path(os.devnull)).open("a") as log:
@@ -110,7 +109,7 @@ def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Cal
         while not stopping:
             progress = (time.monotonic() - start) / (60 * args.minutes)
             fall = max(0.0, 1 - progress) if args.finish else 1.0
-            rate = args.rate * min(1.0, (step - first + 1) / WARM_UP) * fall
+            rate = args.rate * min(1.0, (step + 1) / WARM_UP) * fall
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = rate

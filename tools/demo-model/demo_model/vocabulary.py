@@ -78,6 +78,11 @@ class Vocabulary:
             i = end
         return ids
 
+    def letters(self, text: str) -> list[int]:
+        """The same text letter by letter, without words: how a picture is read. To say a word in one token, all its letters
+        would have to be seen at once; tried, most words were guessed by their first."""
+        return [i for c in text for i in self.encode(c)]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Of text only: control and byte tokens are left out."""
         normal = (self.tokens[i] for i in ids if self.types[i] == TokenType.NORMAL)

@@ -19,6 +19,8 @@ def test_vocabulary_round_trip() -> None:
     for _ in range(200):
         text = lines.line(rng) + "\n" + speech.sentence(rng, 12)
         assert v.decode(v.encode(text)) == text
+        assert v.decode(v.letters(text)) == text
+        assert len(v.letters(text)) == len(text)
     assert v.id("<pad>") == 0
     assert len(v.encode(" seven")) == 1
     assert len(words.SPOKEN) >= 200

@@ -61,7 +61,7 @@ def _mixed(rng: random.Random) -> str:
 
 def line(rng: random.Random, longest: int = MAX) -> str:
     """1 to `longest` characters, single spaces, none at the ends."""
-    text = _sentence(rng) if rng.random() < 0.15 else _mixed(rng)
+    text = _sentence(rng) if rng.random() < 0.1 else _mixed(rng)
     if rng.random() < 0.05:
         text = "".join(rng.choice(string.ascii_letters + string.digits + PUNCTUATION) for _ in range(longest))
     if len(text) > longest:
