@@ -1,12 +1,19 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { heldOutRates } from '../../bench/demo-model.ts';
 import { type DemoService, startDemoService } from '../../bench/demo-service.ts';
+import { characterErrorRate, wordErrorRate } from '../../bench/error-rates.ts';
 
 /**
  * The model that ships, through the whole product: what it reads, hears and answers is as right as its card says, with some
  * room, since processors round differently. A picture turned, a channel swapped, a recording at the wrong speed or a
  * prompt in another form would make it read and hear next to nothing.
  */
+const Answer = z.object({ choices: z.array(z.object({ message: z.object({ content: z.string() }) })).min(1) });
+const contentOf = (body: unknown) => Answer.parse(body).choices[0]?.message.content ?? '';
+
 let service: DemoService;
 beforeAll(async () => {
   service = await startDemoService();
@@ -18,4 +25,23 @@ test('reads, hears and follows what it never saw about as well as its card says'
   expect(rates.cer_line).toBeLessThan(0.35);
   expect(rates.wer).toBeLessThan(0.75);
   expect(rates.instructions_exact).toBeGreaterThan(0.8);
+});
+
+test('the example that the demo runs is read and heard recognisably', async () => {
+  const path = fileURLToPath(new URL('../../examples/mixed.jsonl', import.meta.url));
+  const asks = (await readFile(path, 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .map(({ custom_id: id, body }) => ({ id, body }));
+  const answers = await service.answers('/v1/chat/completions', asks);
+  const said = (id: string) => JSON.stringify(answers.get(id));
+  // As written in tools/examples/make.ts. The model reads the line without a mistake, and hears one word of eight wrong.
+  const read = { expected: 'Corner Bakery 20.40', got: contentOf(answers.get('image')) };
+  const heard = { expected: 'the teacher opened the green door on Friday', got: contentOf(answers.get('audio')) };
+  expect(characterErrorRate([read]), said('image')).toBeLessThan(0.25);
+  expect(wordErrorRate([heard]), said('audio')).toBeLessThan(0.4);
+  expect(contentOf(answers.get('sentiment'))).toBe('positive');
+  expect(contentOf(answers.get('safety'))).toContain('Safety: Unsafe');
+  expect(contentOf(answers.get('unknown'))).toContain('I only know');
 });

@@ -17,7 +17,7 @@ import { makeRecordings } from './recordings.ts';
 const run = promisify(execFile);
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 
-const PRINTED = 'Total 20.40';
+const PRINTED = 'Corner Bakery 20.40';
 const SPOKEN = 'the teacher opened the green door on Friday';
 
 /**
@@ -52,8 +52,8 @@ const ask = (content: unknown) => [{ role: 'user', content }];
 
 // What the demo model was trained for, see models/demo/README.md; any other model answers them too.
 const requests: [customId: string, body: object][] = [
-  ['repeat', { messages: ask('Repeat after me: Good morning, Ada!') }],
-  ['spell', { messages: ask('Spell 407 in words.') }],
+  ['repeat', { messages: ask('Repeat after me: Hello, Ada!') }],
+  ['spell', { messages: ask('Spell 960 in words.') }],
   ['sentiment', { messages: ask('Sentiment: I really liked the quiet garden.') }],
   [
     'json-schema',
