@@ -60,7 +60,7 @@ def test_a_token_of_the_answer_knows_where_it_stands() -> None:
         assert told
         assert all(0 <= place - first < columns * rows for _, place in told)
         # In reading order rows never go up.
-        line = [place // columns for place in told]
+        line = [(place - first) // columns for _, place in told]
         assert all(a <= b + 1 for a, b in itertools.pairwise(line))
 
 
