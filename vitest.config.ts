@@ -1,4 +1,5 @@
 import { accessSync, constants } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { configDefaults, defineConfig } from 'vitest/config';
 
@@ -34,7 +35,11 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 240_000,
-    env: { LOG_LEVEL: process.env.LOG_LEVEL ?? 'silent' },
+    env: {
+      LOG_LEVEL: process.env.LOG_LEVEL ?? 'silent',
+      // Tests start hundreds of processes of the product: types are stripped once, and not by each.
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'batchmill-compile-cache'),
+    },
     // The one-time build of llama-server, with its progress, before any test's clock runs.
     globalSetup: native ? ['test/setup/llama-server.ts'] : [],
     projects: [

@@ -38,7 +38,7 @@ const Batch = z.object({
  * The embedded service with the model that ships, as it is trained to be asked: its own instructions, pictures of at most
  * 280 tokens and six lines, short chunks of speech.
  */
-export async function startDemoService(): Promise<DemoService> {
+export async function startDemoService(env: Record<string, string> = {}): Promise<DemoService> {
   const home = await newHome();
   const service = await ServiceProcess.start({
     entry: 'apps/cli/src/main.ts',
@@ -58,6 +58,7 @@ export async function startDemoService(): Promise<DemoService> {
       OCR_PROMPT: 'Read the text in this image.',
       TRANSCRIPTION_PROMPT: 'Transcribe the recording.',
       CHUNK_SECONDS: '8',
+      ...env,
     },
     ready: (printed) => printed.includes('Batchmill is up'),
   });

@@ -356,6 +356,8 @@ export function engineConformance(name: string, start: () => Promise<StartedEngi
       test('a call may be cancelled while it waits', async () => {
         const running = new AbortController();
         const calls = busy(engine, features, running.signal);
+        // Till they are in their slots: the one that comes late must not overtake them.
+        await sleep(100);
         const waiting = new AbortController();
         const late = failure(engine.generate(ask('late'), waiting.signal));
         await sleep(20);

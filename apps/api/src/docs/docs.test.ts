@@ -62,9 +62,9 @@ test('every route is in /openapi.json, with its errors', async () => {
     'GET /v1/webhook_endpoints/{endpoint_id}',
     'GET /v1/webhook_endpoints/{endpoint_id}/deliveries',
     'POST /v1/batches',
+    'POST /v1/batches/estimate',
     'POST /v1/batches/{batch_id}/cancel',
     'POST /v1/batches/{batch_id}/retry',
-    'POST /v1/batches/estimate',
     'POST /v1/files',
     'POST /v1/moderations',
     'POST /v1/triggers',
@@ -91,7 +91,8 @@ test('every route is in /openapi.json, with its errors', async () => {
           schema: { $ref: '#/components/schemas/Error' },
         });
       }
-      if (path.includes('{')) expect(operation.responses).toHaveProperty('404');
+      // Lanes are three, and another name is a bad request.
+      if (path.includes('{') && !path.includes('{lane}')) expect(operation.responses).toHaveProperty('404');
     }
   }
   const names = Object.values(document.paths).flatMap((methods) => Object.values(methods).map((o) => o.operationId));
