@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, SpanKind } from 'bullmq';
@@ -95,19 +96,28 @@ export class Taker {
     if (job?.id === undefined) return false;
     const lost = new AbortController();
     noteWait(this.#name, job);
-    const handled = this.#handle(job, lost.signal);
-    const left = this.#leave(job, token, handled).finally(() => this.#held.delete(token));
+    // What follows the job belongs to its trace too.
+    let settled = () => this.#options.onSettled(job.data);
+    const handled = this.#handle(job, () => {
+      settled = AsyncLocalStorage.bind(settled);
+      return this.#handler(job.data, lost.signal);
+    });
+    const left = this.#leave(job, token, handled, () => settled()).finally(() => this.#held.delete(token));
     this.#held.set(token, { id: job.id, lost, handled, left });
     return true;
   }
 
   /** In a span that belongs to whoever queued the job, as BullMQ's own loop runs it. */
-  async #handle(job: Job<object, void, string>, lost: AbortSignal): Promise<void> {
-    const run = () => this.#handler(job.data, lost);
+  async #handle(job: Job<object, void, string>, run: () => Promise<void>): Promise<void> {
     await this.#source.trace(SpanKind.CONSUMER, 'process', this.#name, run, job.opts.telemetry?.metadata);
   }
 
-  async #leave(job: Job<object, void, string>, token: string, handled: Promise<void>): Promise<void> {
+  async #leave(
+    job: Job<object, void, string>,
+    token: string,
+    handled: Promise<void>,
+    settled: () => void,
+  ): Promise<void> {
     const leaving = handled.then(
       () => job.moveToCompleted(undefined, token, false),
       (error: Error) => {
@@ -122,7 +132,7 @@ export class Taker {
       // The queue was wiped under it, or is away; or the job went to another, this worker being thought dead.
       this.#report(error);
     }
-    this.#options.onSettled(job.data);
+    settled();
   }
 
   async #renew(): Promise<void> {
