@@ -78,7 +78,9 @@ function silenced(role: 'control' | 'infer'): Fault {
     of: role === 'infer' ? 'infer' : 'front',
     on: always,
     inflict: async (rig, random) => {
-      const { service } = memberOf(rig, role, random);
+      const { service, name } = memberOf(rig, role, random);
+      if (!service.running)
+        throw new Error(`${name} has ended by itself with ${service.exitCode}:\n${service.printed.slice(-2_000)}`);
       process.kill(service.pid, 'SIGSTOP');
       await sleep(random.between(3_500, 7_000));
       process.kill(service.pid, 'SIGCONT');

@@ -22,8 +22,8 @@ export const ShardJob = z.object({
   batchId: z.string(),
   shard: z.number().int().min(0),
   lane: z.enum(LANES),
-  /** How many items it has, so that who takes it knows before it is read. */
-  items: z.number().int(),
+  /** How many items it has, so that who takes it knows before it is read. Jobs of earlier versions do not say. */
+  items: z.number().int().default(0),
 });
 export type ShardJob = z.infer<typeof ShardJob>;
 

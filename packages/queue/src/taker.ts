@@ -132,7 +132,12 @@ export class Taker {
       // The queue was wiped under it, or is away; or the job went to another, this worker being thought dead.
       this.#report(error);
     }
-    settled();
+    try {
+      settled();
+    } catch (error) {
+      // A job that cannot be read must not end the process: whoever queued it has another version, or is nobody of ours.
+      this.#report(error);
+    }
   }
 
   async #renew(): Promise<void> {
