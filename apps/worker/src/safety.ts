@@ -4,14 +4,12 @@ import {
   categoriesOf,
   type Filter,
   FilterError,
-  type GuardOptions,
-  guard,
   localFilters,
   moderations,
   type Policy,
   selfJudge,
-  startGuard,
 } from '@batchmill/safety';
+import { type GuardOptions, guard, startGuard } from '@batchmill/safety/guard';
 import type { Logger } from '@batchmill/telemetry';
 import { EngineHost } from './infer/engine-host.ts';
 import { ANYBODY } from './infer/fair-order.ts';

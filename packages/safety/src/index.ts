@@ -1,12 +1,5 @@
 export * from './audit/index.ts';
-export {
-  GUARD_FORMATS,
-  type GuardFormatName,
-  type GuardModelOptions,
-  type GuardOptions,
-  guard,
-  startGuard,
-} from './guard/index.ts';
+// Guard models run on an engine, which the API does without: '@batchmill/safety/guard'.
 export { createJudge, type Judge, mergeResults } from './judge.ts';
 export { type LexiconOptions, lexicon, minors, WordSearch } from './lexicon/index.ts';
 export { isJson, mask } from './mask.ts';
