@@ -28,6 +28,9 @@ beforeAll(async () => {
   await Promise.all(['package.json', 'package-lock.json', '.npmrc', 'apps', 'packages'].map(copy));
   const install = ['ci', '--omit=dev', '--omit=optional', '--workspace', 'apps/api'];
   await promisify(execFile)('npm', install, { cwd: folder });
+  // As the Dockerfile: the engine goes, since guard models, which need it, run in workers.
+  await rm(join(folder, 'node_modules', '@batchmill', 'engine'));
+  await rm(join(folder, 'node_modules', 'node-llama-cpp'), { recursive: true, force: true });
   const linked = await readdir(join(folder, 'node_modules', '@batchmill'));
   for (const name of await readdir(join(folder, 'packages'))) {
     if (!linked.includes(name)) await rm(join(folder, 'packages', name), { recursive: true });
