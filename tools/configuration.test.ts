@@ -22,8 +22,8 @@ const others = globSync(['apps/**/*.ts', 'packages/**/*.ts'], { cwd: ROOT })
   .filter((path) => !/node_modules|\.test\.ts$|\/test-[^/]*$|conformance/.test(path))
   .flatMap((path) => names(read(path), /\benv\.([A-Z][A-Z0-9_]+)/g));
 
-/** Ours between two of our own processes, and the shell's. */
-const INTERNAL = ['BATCHMILL_POSTGRES_PASSWORD', 'PATH'];
+/** Ours between two of our own processes, the shell's, and Node's own. */
+const INTERNAL = ['BATCHMILL_POSTGRES_PASSWORD', 'PATH', 'XDG_CACHE_HOME', 'NODE_COMPILE_CACHE'];
 /** Read by the AWS SDK, not by us. */
 const OF_THE_SDK = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'];
 
