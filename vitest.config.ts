@@ -47,6 +47,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
+          // One process for many files: what they import is loaded once. None changes what belongs to the process.
+          isolate: false,
           include: [TESTS],
           exclude: [...configDefaults.exclude, SYSTEM, ...(native ? [] : [NATIVE])],
         },
