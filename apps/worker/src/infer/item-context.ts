@@ -29,6 +29,9 @@ export interface ItemContext extends TaskContext {
   clear(): Promise<void>;
 }
 
+/** One for all items: making an error costs as much as reading a short answer. */
+const ENDED = new Error('the item has ended');
+
 /** What a task sees of the worker while it does one item. `signal` fires when the item is to stop. */
 export function itemContext(
   deps: ItemDeps,
@@ -107,7 +110,7 @@ export function itemContext(
     signal,
     clear: async () => {
       outer.removeEventListener('abort', onOuter);
-      own.abort(new Error('the item has ended'));
+      own.abort(ENDED);
       if (folder === null) return;
       await rm(await folder, { recursive: true, force: true }).catch((error: unknown) => {
         deps.log.warn({ err: error, item: lineId(scope.batchId, item.position) }, "an item's folder stays behind");
