@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBucket } from '@batchmill/bucket';
-import { loadConfig } from '@batchmill/config';
+import { keepHeapSmall, loadConfig } from '@batchmill/config';
 import type { Engine, Generation } from '@batchmill/engine';
 import { openQueues } from '@batchmill/queue';
 import { createLogger } from '@batchmill/telemetry';
@@ -66,6 +66,7 @@ function instantEngine(): Engine {
   };
 }
 
+keepHeapSmall();
 const config = loadConfig();
 const log = createLogger('instant-worker');
 const workers = await Promise.all(

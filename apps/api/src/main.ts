@@ -1,5 +1,5 @@
 import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
-import { ConfigError, loadConfig } from '@batchmill/config';
+import { ConfigError, keepHeapSmall, loadConfig } from '@batchmill/config';
 import { retentionOf } from '@batchmill/files';
 import { createGuard } from '@batchmill/guard';
 import { openQueues, openRateLimit, QueueUnavailableError } from '@batchmill/queue';
@@ -14,6 +14,7 @@ import { serve } from './server.ts';
 const log = createLogger('api');
 
 async function main(): Promise<void> {
+  keepHeapSmall();
   const config = loadConfig();
   if (config.bucketUrl === null || config.queueUrl === null)
     throw new ConfigError('Set BUCKET_URL and QUEUE_URL. To run everything in one process instead: npm start');

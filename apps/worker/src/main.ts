@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
-import { ConfigError, loadConfig } from '@batchmill/config';
+import { ConfigError, keepHeapSmall, loadConfig } from '@batchmill/config';
 import { EngineError } from '@batchmill/engine';
 import { openQueues, QueueUnavailableError } from '@batchmill/queue';
 import { createLogger, METRICS_TYPE, metricsText, startTraces } from '@batchmill/telemetry';
@@ -19,6 +19,7 @@ const log = createLogger('worker');
 const HAND_IN_MS = 10_000;
 
 async function main(): Promise<void> {
+  keepHeapSmall();
   const { roles, lanes, exitWhenIdleMs } = readArguments(process.argv.slice(2));
   const config = loadConfig();
   if (config.bucketUrl === null || config.queueUrl === null)
