@@ -176,24 +176,35 @@ export function severityName(severity: Severity): SeverityName {
 }
 
 /** Findings come from models and other people's code, so they are checked like anything else from outside. */
-function findingsOf(filter: Filter, segments: readonly Segment[]) {
+function schemaOf(filter: Filter) {
   const own = new Set(filter.categories);
-  const finding = (length: number) =>
-    z.strictObject({
-      category: Category.refine((category) => own.has(category), 'is none of the filter'),
-      severity: Severity,
-      score: z.number().min(0).max(1),
-      label: z.string().regex(/^[a-z0-9_]{1,40}$/),
-      spans: z.array(
-        z
-          .strictObject({ start: z.number().int().min(0), end: z.number().int().max(length) })
-          .refine(({ start, end }) => start < end, 'is empty'),
-      ),
-    });
-  return z
-    .array(z.unknown())
-    .length(segments.length)
-    .transform((all) => all.map((one, i) => z.array(finding(segments[i]?.text.length ?? 0)).parse(one)));
+  const finding = z.strictObject({
+    category: Category.refine((category) => own.has(category), 'is none of the filter'),
+    severity: Severity,
+    score: z.number().min(0).max(1),
+    label: z.string().regex(/^[a-z0-9_]{1,40}$/),
+    spans: z.array(
+      z
+        .strictObject({ start: z.number().int().min(0), end: z.number().int() })
+        .refine(({ start, end }) => start < end, 'is empty'),
+    ),
+  });
+  return z.array(z.array(finding));
+}
+
+/** Once for each filter: making a schema takes longer than reading a short answer. */
+const schemas = new WeakMap<Filter, ReturnType<typeof schemaOf>>();
+
+function findingsOf(filter: Filter, segments: readonly Segment[], findings: unknown): Finding[][] {
+  const schema = schemas.get(filter) ?? schemaOf(filter);
+  schemas.set(filter, schema);
+  const all = schema.parse(findings);
+  if (all.length !== segments.length) throw new Error(`${all.length} lists of findings for ${segments.length} texts`);
+  for (const [i, found] of all.entries())
+    for (const { spans } of found)
+      for (const { end } of spans)
+        if (end > (segments[i]?.text.length ?? 0)) throw new Error('a span ends behind the text');
+  return all;
 }
 
 /** What is read in a segment when its escapes are undone. */
@@ -267,7 +278,7 @@ function checked(
   // Nearly always nothing was found, and that is told at a glance.
   if (isNothing(findings, segments.length)) return findings;
   try {
-    return findingsOf(filter, segments).parse(findings);
+    return findingsOf(filter, segments, findings);
   } catch (error) {
     throw fail('gave findings that cannot be read', error);
   }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { FilterContext } from '../port.ts';
 import { checkRule, type PatternRule, type Rule, RuleError, rules } from './index.ts';
-import { literalOf } from './literal.ts';
+import { Held, literalOf } from './literal.ts';
 import { compileRegexp } from './regexp.ts';
 import { looksAtEnds, spansOf } from './spans.ts';
 
@@ -127,7 +127,20 @@ test('what every match of a pattern holds', () => {
     ['ab{0}', null],
   ];
   for (const [source, literal] of literals) expect(literalOf(source), source).toBe(literal);
-  expect(literalOf('abc', 'i')).toBeNull();
+  expect(literalOf('ABc\\d', 'i')).toBe('abc');
+});
+
+test('letters in whatever case, as RE2 takes them', () => {
+  const letters = ['k', 'K', '\u212a', 's', 'S', 'ſ', 'i', 'I', 'İ', 'ı', 'ß', 'Σ', 'a', ' '];
+  const text = fc.array(fc.constantFrom(...letters), { maxLength: 12 }).map((all) => all.join(''));
+  fc.assert(
+    fc.property(fc.constantFrom('ks', 'KIS', 'sk', 'ia', 'ki?s'), text, (pattern, t) => {
+      const literal = literalOf(pattern, 'i');
+      if (compileRegexp(pattern, 'i').test(t) && literal !== null) expect(new Held(t).has(literal, true)).toBe(true);
+    }),
+    { numRuns: 3_000 },
+  );
+  expect(new Held('the \u212aiosſ').has('kioss', true)).toBe(true);
 });
 
 test('a text is not passed over for want of a literal', () => {

@@ -4,7 +4,7 @@ import { canonicalJson } from '../policy/canonical.ts';
 import type { PatternRule, SchemaRule } from '../policy/schema.ts';
 import type { Filter, Finding, Segment, Span } from '../port.ts';
 import { compilePattern, fitsOf } from './check.ts';
-import { literalOf } from './literal.ts';
+import { Held, literalOf } from './literal.ts';
 import { withFlags } from './regexp.ts';
 import type { Rule } from './rule.ts';
 import type { Fits } from './schema.ts';
@@ -19,6 +19,8 @@ interface Pattern {
   anchored: boolean;
   /** What every match holds. */
   literal: string | null;
+  /** In whatever case. */
+  folded: boolean;
 }
 
 interface Group {
@@ -54,8 +56,9 @@ export function rules(list: readonly Rule[]): Filter {
     inspect: async (segments, { signal }) =>
       segments.map((segment) => {
         signal.throwIfAborted();
+        const held = new Held(segment.text);
         return [
-          ...literal.flatMap((one) => holding(one, segment.text)),
+          ...literal.flatMap((one) => holding(one, segment.text, held)),
           ...groups.flatMap((group) => matching(group, segment.text)),
           ...schemas.flatMap(({ rule, fits }) => (isAnswer(segment) && !fits(segment.text) ? [finding(rule, [])] : [])),
         ].sort((a, b) => (places.get(a.label) ?? 0) - (places.get(b.label) ?? 0));
@@ -70,6 +73,7 @@ function patternOf(rule: PatternRule): Pattern {
     regexp: compilePattern(rule),
     anchored: looksAtEnds(pattern, flags),
     literal: literalOf(pattern, flags),
+    folded: flags?.includes('i') === true,
   };
 }
 
@@ -80,8 +84,8 @@ function groupOf(patterns: readonly Pattern[]): Group {
 }
 
 /** The native search for a plain text is much faster than any automaton: most texts are done with here. */
-function holding(pattern: Pattern, text: string): Finding[] {
-  return text.includes(pattern.literal ?? '') && pattern.regexp.test(text) ? [matched(pattern, text)] : [];
+function holding(pattern: Pattern, text: string, held: Held): Finding[] {
+  return held.has(pattern.literal ?? '', pattern.folded) && pattern.regexp.test(text) ? [matched(pattern, text)] : [];
 }
 
 /** Most answers match nothing, which one pass for all patterns says. Only for what does match are the places looked for. */
