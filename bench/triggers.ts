@@ -76,21 +76,23 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
     };
 
     const acknowledged = new Map<string, number>();
-    const times: number[] = [];
+    const times: { at: number; ms: number }[] = [];
+    let start = 0;
     let quietUntil = performance.now() + 1_000;
     const deliver = async (n: number, due: number) => {
       for (;;) {
         const item = await post(n).catch(() => null);
         if (item !== null) {
           acknowledged.set(item, n);
-          if (performance.now() > quietUntil && due > quietUntil) times.push(performance.now() - due);
+          if (performance.now() > quietUntil && due > quietUntil)
+            times.push({ at: due - start, ms: performance.now() - due });
           return;
         }
         await sleep(100);
       }
     };
     const kills = [Math.floor(events / 3), Math.floor((2 * events) / 3)];
-    const start = performance.now();
+    start = performance.now();
     const underWay: Promise<void>[] = [];
     let restarts = Promise.resolve();
     let outages = 0;
@@ -123,10 +125,16 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
       counts.clear();
       for (const item of await itemsOf(url)) counts.set(item, (counts.get(item) ?? 0) + 1);
     }
-    const sorted = times.sort((a, b) => a - b);
+    const sorted = times.map(({ ms }) => ms).sort((a, b) => a - b);
+    const at = (share: number) => Math.round(sorted[Math.floor(sorted.length * share)] ?? Number.NaN);
+    process.stderr.write(`  ms of 50 %: ${at(0.5)}, 90 %: ${at(0.9)}, 95 %: ${at(0.95)}, 99 %: ${at(0.99)}\n`);
+    const slow = new Map<number, number>();
+    for (const { at: when, ms } of times)
+      if (ms > 50) slow.set(Math.floor(when / 1000), (slow.get(Math.floor(when / 1000)) ?? 0) + 1);
+    process.stderr.write(`  later than 50 ms, by second: ${JSON.stringify(Object.fromEntries(slow))}\n`);
     return {
       events_per_s: Math.round(acknowledged.size / seconds),
-      p99_ms: Math.round(sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN),
+      p99_ms: at(0.99),
       lost: [...acknowledged.keys()].filter((item) => !counts.has(item)).length,
       doubled: [...counts.values()].filter((count) => count > 1).length,
     };

@@ -22,9 +22,15 @@ export async function readRawBody({ headers, body }: FormSource, maxBytes: numbe
     bytes += chunk.byteLength;
     if (bytes > maxBytes) read.reject(tooLarge());
   };
-  const end = () => read.resolve(Buffer.concat(chunks));
-  const broken = () =>
-    read.reject(new RequestError(400, 'The body of the request broke off.', { code: 'malformed_request' }));
+  let ended = false;
+  const end = () => {
+    ended = true;
+    read.resolve(Buffer.concat(chunks));
+  };
+  // A body that is whole is closed too, and an error costs as much as all the rest here.
+  const broken = () => {
+    if (!ended) read.reject(new RequestError(400, 'The body of the request broke off.', { code: 'malformed_request' }));
+  };
   const timer = setTimeout(() => {
     read.reject(new RequestError(408, 'The body of the request took too long to come.', { code: 'malformed_request' }));
   }, COMES_IN_MS);

@@ -42,6 +42,8 @@ export interface GathererOptions {
   mostWaitingBytes?: number;
   /** Events that come within so long are written as one object. Default 5 ms. */
   gatherMs?: number;
+  /** A trigger's events are written so often at most: each object is read and removed again when its window closes. Default 25 ms. */
+  writeEveryMs?: number;
   onError: (error: unknown, trigger: string) => void;
 }
 
@@ -71,7 +73,7 @@ export class Gatherer {
   #closed = false;
 
   constructor(options: GathererOptions) {
-    this.#options = { mostWaiting: 5_000, mostWaitingBytes: 64 * 2 ** 20, gatherMs: 5, ...options };
+    this.#options = { mostWaiting: 5_000, mostWaitingBytes: 64 * 2 ** 20, gatherMs: 5, writeEveryMs: 25, ...options };
   }
 
   /**
@@ -153,6 +155,8 @@ class Gathering {
   readonly #underWay = new Map<string, Promise<Accepted>>();
   #pending: Waiting[] = [];
   #timer: NodeJS.Timeout | null = null;
+  /** When the last write was begun, by `performance.now()`. */
+  #written = 0;
   #open: OpenWindow | null = null;
   #sequence = 0;
   /** The day that the index has this trigger under. */
@@ -205,10 +209,14 @@ class Gathering {
     });
     this.#underWay.set(line.id, stored);
     stored.catch(() => {}).finally(() => this.#underWay.delete(line.id));
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      this.#do(() => this.#write(trigger));
-    }, this.#options.gatherMs);
+    this.#timer ??= setTimeout(
+      () => {
+        this.#timer = null;
+        this.#written = performance.now();
+        this.#do(() => this.#write(trigger));
+      },
+      Math.max(this.#options.gatherMs, this.#written + this.#options.writeEveryMs - performance.now()),
+    );
     return stored;
   }
 

@@ -20,7 +20,7 @@ export const Window = z.strictObject({
 export type Window = z.infer<typeof Window>;
 
 /** Objects of an inbox read at a time. */
-const READS = 8;
+const READS = 4;
 
 /** The `custom_id` of the item an event becomes: the same whenever and wherever the event comes in. */
 export function itemId(eventKey: string): string {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import { notReadable, type RawEvent } from './port.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -21,6 +22,14 @@ function deeperThan(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
   if (depth === 0) return true;
   return Object.values(value).some((one) => deeperThan(one, depth - 1));
+}
+
+const Typed = z.object({ type: z.string() });
+
+/** What a body says it is, by `type`; `event` if it does not. */
+export function typeOf(body: unknown): string {
+  const typed = Typed.safeParse(body);
+  return typed.success ? typed.data.type : 'event';
 }
 
 /** A key for what has no id of its own: the same bytes are the same event. */

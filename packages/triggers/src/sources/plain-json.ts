@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import { jsonBody, keyOfBody } from './json.ts';
+import { jsonBody, keyOfBody, typeOf } from './json.ts';
 import type { Source } from './port.ts';
 import { requireBearer, type Secrets } from './secrets.ts';
 
@@ -13,9 +12,8 @@ export function plainJsonSource(secrets: Secrets): Source {
       requireBearer(event, secrets, ['x-api-key']);
       const body = jsonBody(event);
       const id = event.headers['idempotency-key'] ?? event.headers['x-event-id'];
-      const type = z.object({ type: z.string() }).safeParse(body);
       const key = id === undefined || id === '' ? keyOfBody(event) : `id:${id.slice(0, 1_000)}`;
-      return { events: [{ key, type: type.success ? type.data.type : 'event', object: null, data: body }] };
+      return { events: [{ key, type: typeOf(body), object: null, data: body }] };
     },
   };
 }

@@ -93,9 +93,11 @@ export function snsSource({ topicArn, certificates }: SnsOptions): Source {
   };
 }
 
+const Carrier = z.object({ Message: z.string(), TopicArn: z.string() });
+
 /** What an SNS message carries; `null` if it is no such message. @throws RequestError 400 */
 export function messageOf(message: unknown): unknown {
-  const parsed = z.object({ Message: z.string(), TopicArn: z.string() }).safeParse(message);
+  const parsed = Carrier.safeParse(message);
   if (!parsed.success) return null;
   return jsonBody({ headers: {}, body: Buffer.from(parsed.data.Message), receivedAt: 0 });
 }

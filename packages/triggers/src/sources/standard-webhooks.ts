@@ -1,6 +1,5 @@
 import { Webhook } from 'standardwebhooks';
-import { z } from 'zod';
-import { jsonBody } from './json.ts';
+import { jsonBody, typeOf } from './json.ts';
 import { notVerified, type RawEvent, type Source, TOLERANCE_SECONDS } from './port.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -20,8 +19,7 @@ export function standardWebhooksSource(secrets: Secrets): Source {
       const body = Buffer.from(event.body);
       if (!secrets().some((secret) => isSigned(secret, body, headers))) throw notVerified();
       const json = jsonBody(event);
-      const type = z.object({ type: z.string() }).safeParse(json);
-      return { events: [{ key: id, type: type.success ? type.data.type : 'event', object: null, data: json }] };
+      return { events: [{ key: id, type: typeOf(json), object: null, data: json }] };
     },
   };
 }

@@ -48,6 +48,7 @@ export function objectOfFile({ filename, bytes, content_type: contentType }: Eve
   return { bucket: '', key: filename, size: bytes, etag: null, contentType, arrived: true };
 }
 
+const Body = z.record(z.string(), z.unknown());
 /** Longest body of an item, in characters of JSON. */
 const MOST_BODY = 2 ** 20;
 
@@ -75,7 +76,7 @@ export async function compileTemplate(
         const filled = await sandbox.fill(tenant, { template: text, input, most: MOST_BODY });
         if (filled === null) return null;
         const body = schema.safeParse(filled);
-        if (body.success) return { url, body: z.record(z.string(), z.unknown()).parse(body.data) };
+        if (body.success) return { url, body: Body.parse(body.data) };
         throw new ExpressionError(
           `template.body is none of the task '${template.task}': ${invalid(body.error, filled).message}`,
         );
