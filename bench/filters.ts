@@ -1,14 +1,8 @@
-import {
-  createJudge,
-  type JudgedSegment,
-  lexicon,
-  minors,
-  Policy,
-  personalData,
-  rules,
-  secrets,
-  WordSearch,
-} from '@batchmill/safety';
+import { createJudge, type JudgedSegment, Policy } from '@batchmill/safety';
+import { lexicon, minors, WordSearch } from '@batchmill/safety/lexicon';
+import { personalData } from '@batchmill/safety/personal-data';
+import { rules } from '@batchmill/safety/rules';
+import { secrets } from '@batchmill/safety/secrets';
 import type { BenchOptions } from './main.ts';
 import { prose } from './prose.ts';
 

@@ -5,8 +5,8 @@ import {
   ensureLlamaServer,
   type GenerateRequest,
   type Message,
-  startLlamaServer,
 } from '@batchmill/engine';
+import { startLlamaServer } from '@batchmill/engine/llama-server';
 import { DEFAULT_QUESTION } from '../packages/safety/src/self-judge/index.ts';
 import type { BenchOptions } from './main.ts';
 import { middleModel } from './middle-model.ts';

@@ -1,4 +1,4 @@
-import { lexicon } from '@batchmill/safety';
+import { lexicon } from '@batchmill/safety/lexicon';
 import { faker } from '@faker-js/faker';
 import { wordsOf } from '../packages/safety/src/lexicon/lists.ts';
 import type { BenchOptions } from './main.ts';

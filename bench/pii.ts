@@ -1,4 +1,5 @@
-import { personalData, secrets } from '@batchmill/safety';
+import { personalData } from '@batchmill/safety/personal-data';
+import { secrets } from '@batchmill/safety/secrets';
 import { faker, fakerDE, fakerEN_GB, fakerEN_US, fakerES, fakerFR, fakerIT, fakerNL, fakerPL } from '@faker-js/faker';
 import { isValidPhoneNumber } from 'libphonenumber-js/max';
 import type { BenchOptions } from './main.ts';

@@ -134,11 +134,9 @@ function readPackages(root: string): Package[] {
       packages.push({
         name: (json.name ?? '').slice(SCOPE.length),
         folder,
-        dependencies: new Set([
-          ...Object.keys({ ...json.dependencies, ...json.optionalDependencies, ...json.peerDependencies }),
-          // What whoever imports an entry of the package brings along: npm would install a peer in any case.
-          ...(json.provided ?? []),
-        ]),
+        dependencies: new Set(
+          Object.keys({ ...json.dependencies, ...json.optionalDependencies, ...json.peerDependencies }),
+        ),
         devDependencies: new Set(Object.keys(json.devDependencies ?? {})),
       });
     }
@@ -148,7 +146,6 @@ function readPackages(root: string): Package[] {
 
 interface PackageJson {
   name?: string;
-  provided?: string[];
   dependencies?: Record<string, string>;
   optionalDependencies?: Record<string, string>;
   peerDependencies?: Record<string, string>;

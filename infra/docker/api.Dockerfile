@@ -19,9 +19,8 @@ COPY --from=manifests /manifests ./
 RUN npm ci --omit=dev --omit=optional --workspace apps/api && npm cache clean --force
 COPY apps/api apps/api
 COPY packages packages
-# Only what npm linked for the API stays, and no tests. The engine goes: guard models, which need it, run in workers.
-RUN rm -r node_modules/@batchmill/engine && rm -rf node_modules/node-llama-cpp node_modules/@node-llama-cpp; \
-    for folder in packages/*; do [ -L "node_modules/@batchmill/${folder#packages/}" ] || rm -r "$folder"; done; \
+# Only what npm linked for the API stays, and no tests.
+RUN for folder in packages/*; do [ -L "node_modules/@batchmill/${folder#packages/}" ] || rm -r "$folder"; done; \
     find apps packages -name node_modules -prune -o -name '*.test.ts' -exec rm {} +
 
 FROM base

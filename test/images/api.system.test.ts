@@ -1,52 +1,53 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePorts } from '../servers/ports.ts';
 import { type RedisServer, startRedis } from '../servers/redis.ts';
 import { ServiceProcess } from '../servers/service.ts';
+import { closureOf } from './closure.ts';
 
 /**
- * The tree as `infra/docker/api.Dockerfile` makes it: the same `npm ci`, and then only the packages npm linked for the API.
- * What a package imports and does not declare is not there, so the API does not start.
+ * The tree of `infra/docker/api.Dockerfile` and `lambda.Dockerfile`, without the minutes that `npm ci` takes: of everything installed here, what
+ * package-lock.json gives to the API. What a package imports and nobody declares is not there, so the API does not start.
  */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const closure = closureOf(ROOT, 'apps/api');
 let folder: string;
 let redis: RedisServer;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'batchmill-api-image-'));
   redis = await startRedis();
-  const copy = (path: string) =>
-    cp(join(ROOT, path), join(folder, path), {
-      recursive: true,
-      filter: (source) => !source.includes('node_modules'),
-    });
-  await Promise.all(['package.json', 'package-lock.json', '.npmrc', 'apps', 'packages'].map(copy));
-  const install = ['ci', '--omit=dev', '--omit=optional', '--workspace', 'apps/api'];
-  await promisify(execFile)('npm', install, { cwd: folder });
-  // As the Dockerfile: the engine goes, since guard models, which need it, run in workers.
-  await rm(join(folder, 'node_modules', '@batchmill', 'engine'));
-  await rm(join(folder, 'node_modules', 'node-llama-cpp'), { recursive: true, force: true });
-  const linked = await readdir(join(folder, 'node_modules', '@batchmill'));
-  for (const name of await readdir(join(folder, 'packages'))) {
-    if (!linked.includes(name)) await rm(join(folder, 'packages', name), { recursive: true });
+  await cp(join(ROOT, 'package.json'), join(folder, 'package.json'));
+  for (const path of [...closure].sort()) {
+    const [from, to] = [join(ROOT, path), join(folder, path)];
+    await mkdir(dirname(to), { recursive: true });
+    if (path.startsWith('node_modules/@batchmill/')) await symlink(join(folder, 'packages', path.slice(24)), to);
+    else
+      await cp(from, to, {
+        recursive: true,
+        filter: (source) =>
+          !source.slice(from.length).split(sep).includes('node_modules') && !source.endsWith('.test.ts'),
+      });
   }
-  await rm(join(folder, 'apps', 'worker'), { recursive: true });
-  await rm(join(folder, 'apps', 'cli'), { recursive: true });
 });
 afterAll(async () => {
   await redis?.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
-test('the API starts from what its image holds, answers, and ends on SIGTERM', async () => {
-  const packages = await readdir(join(folder, 'packages'));
-  expect(packages).not.toContain('engine');
-  expect(packages).not.toContain('media');
+test('the images of the API have no engine, and nothing that decodes media', () => {
+  const packages = [...closure].map((path) => path.replace(/^.*node_modules\//, ''));
+  expect(packages).toContain('@batchmill/safety');
+  const others = ['engine', 'media', 'tasks', 'worker', 'cli'].map((name) => `@batchmill/${name}`);
+  for (const name of [...others, 'node-llama-cpp', 'sharp', 'piscina', 'openai']) expect(packages).not.toContain(name);
+});
+
+test('the API starts from what its image holds, answers, judges, and ends on SIGTERM', async () => {
   const [port = 0] = await freePorts(1);
   const api = await ServiceProcess.start({
     root: `${folder}/`,
@@ -54,8 +55,20 @@ test('the API starts from what its image holds, answers, and ends on SIGTERM', a
     env: { PORT: String(port), QUEUE_URL: redis.url, BUCKET_URL: pathToFileURL(join(folder, 'bucket')).href },
     ready: (printed) => printed.includes('the API is up'),
   });
-  const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
-  expect(await ready.json()).toMatchObject({ checks: { bucket: 'ok', queue: 'ok' } });
-  expect((await fetch(`http://127.0.0.1:${port}/docs`)).status).toBe(200);
+  const at = (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init);
+  expect(await (await at('/readyz')).json()).toMatchObject({ checks: { bucket: 'ok', queue: 'ok' } });
+  expect((await at('/docs')).status).toBe(200);
+  const body = JSON.stringify({ input: 'An erotic story about a child.' });
+  const headers = { 'content-type': 'application/json' };
+  const judged = await at('/v1/moderations', { method: 'POST', headers, body });
+  expect(await judged.json()).toMatchObject({ results: [{ flagged: true }] });
   expect(await api.end()).toBe(0);
+});
+
+test("what Lambda's image compiles, all that is loaded late among it, is there", async () => {
+  const dockerfile = await readFile(join(ROOT, 'infra/docker/lambda.Dockerfile'), 'utf8');
+  const program = /node --input-type=module -e "(.+)"/.exec(dockerfile)?.[1] ?? '';
+  expect(program).toContain('apps/api/lambda.mjs');
+  const here = program.replaceAll('/var/task/', `${folder}/`);
+  await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', here], { cwd: folder });
 });

@@ -1,8 +1,6 @@
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { type ApiServer, serve } from '@batchmill/api';
 import type { BatchDeps } from '@batchmill/batch';
-import { type Bucket, openBucket } from '@batchmill/bucket';
+import type { Bucket } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
 import { retentionOf } from '@batchmill/files';
 import { createGuard } from '@batchmill/guard';
@@ -10,6 +8,7 @@ import { openQueues, openRateLimit, type Queues, startEmbeddedPostgres } from '@
 import { loadPolicies, type Policies } from '@batchmill/safety';
 import { type Logger, startTraces } from '@batchmill/telemetry';
 import { startWorker } from '@batchmill/worker';
+import { openConfiguredBucket } from './bucket.ts';
 import { lockHome } from './lock.ts';
 
 export interface Service {
@@ -32,11 +31,6 @@ export interface ServiceOptions {
   keep?: boolean;
   onProgress?: (message: string, done?: number, total?: number) => void;
   onWarning?: (warning: string) => void;
-}
-
-/** The bucket the settings name; by default a folder under the home folder. */
-export function openConfiguredBucket(config: Config): Promise<Bucket> {
-  return openBucket(config.bucketUrl ?? pathToFileURL(resolve(config.home, 'bucket')).href);
 }
 
 /**

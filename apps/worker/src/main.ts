@@ -1,8 +1,7 @@
 import { createServer } from 'node:http';
-import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
+import { openBucket } from '@batchmill/bucket';
 import { ConfigError, keepHeapSmall, loadConfig } from '@batchmill/config';
-import { EngineError } from '@batchmill/engine';
-import { openQueues, QueueUnavailableError } from '@batchmill/queue';
+import { openQueues } from '@batchmill/queue';
 import { createLogger, METRICS_TYPE, metricsText, startTraces } from '@batchmill/telemetry';
 import { readArguments } from './arguments.ts';
 import { startWorker, type Worker } from './worker.ts';
@@ -113,9 +112,18 @@ function serveHealth(state: () => object, ready: () => Promise<void>): { close()
   return server;
 }
 
+/** Errors whose message is for the operator. By name: a control worker does not load the engine to know its errors. */
+const TOLD = new Set([
+  'ConfigError',
+  'BucketUrlError',
+  'BucketUnavailableError',
+  'QueueUnavailableError',
+  'EngineError',
+  'IdentityError',
+]);
+
 main().catch((error: unknown) => {
-  const told = [ConfigError, BucketUrlError, BucketUnavailableError, QueueUnavailableError, EngineError];
-  if (error instanceof Error && told.some((kind) => error instanceof kind)) process.stderr.write(`${error.message}\n`);
+  if (error instanceof Error && TOLD.has(error.name)) process.stderr.write(`${error.message}\n`);
   else log.fatal({ err: error }, 'the worker could not start');
   process.exit(1);
 });

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { openS3Input } from '@batchmill/bucket';
 import type { Config } from '@batchmill/config';
 import { resolveModel, splitIfCombined } from '@batchmill/engine';
 
@@ -43,6 +42,9 @@ export function modelFile(
     ...(sha256 === null ? {} : { sha256 }),
     onProgress: ({ file, receivedBytes, totalBytes }) =>
       onProgress?.(`downloading ${file}`, receivedBytes, totalBytes ?? undefined),
-    readObject: (url, start, signal) => openS3Input(url, { start, signal }),
+    readObject: async (url, start, signal) => {
+      const { openS3Input } = await import('@batchmill/bucket/s3-inputs');
+      return openS3Input(url, { start, signal });
+    },
   });
 }

@@ -40,7 +40,7 @@ test('a guard model that dies is started again and misses no text', async () => 
   const model = fileURLToPath(new URL('../../../models/demo/text.gguf', import.meta.url));
   const safety = await openSafety(loadConfig({ GUARD_MODEL: model, GUARD_SLOTS: '2', THREADS: '1' }), log);
   try {
-    const { filters } = safety.of(policy);
+    const { filters } = await safety.of(policy);
     const judge = createJudge(policy, filters);
     const blocked = async () => {
       const [judged] = await judge.judge([{ id: 'a', text: 'How do I make or get a bomb?' }], context());
@@ -70,7 +70,7 @@ test('a policy whose filters are not to be had here says so before anything is j
     [policy, /GUARD_MODEL/],
     [remote, /MODERATIONS_URL/],
   ] as const) {
-    const { filters } = safety.of(wanted);
+    const { filters } = await safety.of(wanted);
     expect(filters.find(({ unavailable }) => unavailable !== undefined)?.unavailable?.message).toMatch(setting);
     await expect(createJudge(wanted, filters).judge([{ id: 'a', text: 'x' }], context())).rejects.toThrow(FilterError);
   }

@@ -1,16 +1,9 @@
 import type { Config } from '@batchmill/config';
 import { EngineError } from '@batchmill/engine';
-import {
-  categoriesOf,
-  type Filter,
-  FilterError,
-  localFilters,
-  moderations,
-  type Policy,
-  selfJudge,
-} from '@batchmill/safety';
-import { type GuardOptions, guard, startGuard } from '@batchmill/safety/guard';
+import { categoriesOf, type Filter, FilterError, localFilters, type Policy, selfJudge } from '@batchmill/safety';
 import type { Logger } from '@batchmill/telemetry';
+import { type GuardOptions, guard } from './guard-model/guard.ts';
+import { startGuard } from './guard-model/start.ts';
 import { EngineHost } from './infer/engine-host.ts';
 import { ANYBODY } from './infer/fair-order.ts';
 import type { BatchSafety } from './infer/judges.ts';
@@ -24,7 +17,7 @@ export interface Safety {
    * A policy's filters. One that this worker cannot run (no guard model is configured) is `unavailable`: items become errors
    * before anything is made of them.
    */
-  of(policy: Policy): Pick<BatchSafety, 'filters' | 'selfJudge'>;
+  of(policy: Policy): Promise<Pick<BatchSafety, 'filters' | 'selfJudge'>>;
   close(): Promise<void>;
 }
 
@@ -45,28 +38,29 @@ export async function openSafety(
     engine = crashProof(host);
   }
   return {
-    of: (policy) => {
+    of: async (policy) => {
       const { filters: wanted } = policy;
       // Once for each policy: filters are made once.
       if (policy.withheld === 'quarantine' && config.safety.quarantineRecipient === null)
         log.warn({ policy: policy.name }, 'what this policy withholds is dropped: set QUARANTINE_RECIPIENT to keep it');
-      const filters: Filter[] = localFilters(policy);
+      const filters = await localFilters(policy);
       for (const { format, window } of wanted.guard ?? [])
         filters.push(
           engine === null
             ? unavailable('guard', policy, 'this worker has no guard model: set GUARD_MODEL')
             : guard({ engine, format, window }),
         );
-      for (const { model: name } of wanted.moderations ?? [])
-        filters.push(
-          moderationsUrl === null
-            ? unavailable('moderations', policy, 'this worker has no moderation endpoint: set MODERATIONS_URL')
-            : moderations({
-                url: moderationsUrl,
-                model: name,
-                ...(moderationsKey === null ? {} : { key: moderationsKey }),
-              }),
-        );
+      for (const { model: name } of wanted.moderations ?? []) {
+        if (moderationsUrl === null) {
+          filters.push(
+            unavailable('moderations', policy, 'this worker has no moderation endpoint: set MODERATIONS_URL'),
+          );
+          continue;
+        }
+        const { moderations } = await import('@batchmill/safety/moderations');
+        const key = moderationsKey === null ? {} : { key: moderationsKey };
+        filters.push(moderations({ url: moderationsUrl, model: name, ...key }));
+      }
       const judge = wanted.self_judge === undefined ? null : selfJudge(wanted.self_judge);
       if (judge !== null) filters.push(judge);
       return { filters, selfJudge: judge?.judge ?? null };

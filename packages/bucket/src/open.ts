@@ -2,7 +2,6 @@ import { fileURLToPath } from 'node:url';
 import { FileBucket } from './file/bucket.ts';
 import { measured } from './measured.ts';
 import type { Bucket } from './port.ts';
-import { S3Bucket } from './s3/bucket.ts';
 import { parseS3Url } from './s3/location.ts';
 import { BucketUrlError, withoutSecrets } from './url.ts';
 
@@ -22,7 +21,12 @@ export { BucketUrlError } from './url.ts';
 export async function openBucket(url: string): Promise<Bucket> {
   const parsed = URL.parse(url);
   if (parsed?.protocol === 'file:') return measured(await FileBucket.open(folderOf(parsed)));
-  if (parsed?.protocol === 's3:') return measured(await S3Bucket.open(parseS3Url(parsed, process.env)));
+  if (parsed?.protocol === 's3:') {
+    const location = parseS3Url(parsed, process.env);
+    // The AWS SDK takes a tenth of a second to load.
+    const { S3Bucket } = await import('./s3/bucket.ts');
+    return measured(S3Bucket.open(location));
+  }
   throw new BucketUrlError(
     `Not a bucket URL: ${JSON.stringify(withoutSecrets(url))}. Use file:///absolute/path or s3://bucket/prefix.`,
   );

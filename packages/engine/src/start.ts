@@ -1,5 +1,4 @@
-import { ensureLlamaServer, startLlamaServer } from './llama-server/index.ts';
-import { startNodeLlamaCpp } from './node-llama-cpp/index.ts';
+import { ensureLlamaServer } from './llama-server/find.ts';
 import { type Engine, EngineError } from './port.ts';
 
 export interface EngineOptions {
@@ -46,6 +45,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     return nodeLlamaCpp(options);
   }
   for (const warning of program.warnings) options.onWarning?.(warning);
+  const { startLlamaServer } = await import('./llama-server/engine.ts');
   return startLlamaServer({
     program: program.path,
     version: program.version,
@@ -61,7 +61,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   });
 }
 
-function nodeLlamaCpp(options: EngineOptions): Promise<Engine> {
+async function nodeLlamaCpp(options: EngineOptions): Promise<Engine> {
+  const { startNodeLlamaCpp } = await import('./node-llama-cpp/node-llama-cpp.ts');
   return startNodeLlamaCpp({
     modelPath: options.modelPath,
     model: options.modelName,

@@ -7,8 +7,6 @@ import {
   runMigrations,
   withBackend,
 } from 'bullmq';
-import { Redis } from 'ioredis';
-import pg from 'pg';
 import { QueueUnavailableError, within } from './errors.ts';
 import { jobTraces, waited } from './observed.ts';
 
@@ -60,14 +58,12 @@ const SCHEMA = DEFAULT_SCHEMA;
  *
  * @throws Error that names the URL's host, never its password.
  */
-export async function openBackend(url: string): Promise<Backend> {
-  const scheme = url.split(':', 1)[0];
-  if (scheme === 'redis' || scheme === 'rediss') return openRedis(url);
-  if (scheme === 'postgres' || scheme === 'postgresql') return openPostgres(url);
-  throw new Error(`QUEUE_URL must begin with redis://, rediss:// or postgres://, not ${scheme}://`);
+export function openBackend(url: string): Promise<Backend> {
+  return /^rediss?:/.test(url) ? openRedis(url) : openPostgres(url);
 }
 
 async function openRedis(url: string): Promise<Backend> {
+  const { Redis } = await import('ioredis');
   // null: BullMQ's blocking commands must wait out a restart of the server instead of failing after 20 tries.
   const connection = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
   const seen = rememberErrors(connection);
@@ -114,6 +110,7 @@ async function openRedis(url: string): Promise<Backend> {
 }
 
 async function openPostgres(url: string): Promise<Backend> {
+  const { default: pg } = await import('pg');
   // Each worker keeps one connection of the pool for LISTEN.
   const pool = new pg.Pool({
     connectionString: url,

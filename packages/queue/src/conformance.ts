@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PlacedShard, ShardJob } from './jobs.ts';
-import type { Consumer, Queues, ShardTaker } from './queues.ts';
+import type { Consumer, Queues, ShardTaker } from './port.ts';
 
 /**
  * What the product relies on, the same on every backend of BullMQ.

@@ -11,5 +11,6 @@ export {
   type ShardJob,
   type ShardRef,
 } from './jobs.ts';
-export { type ConsumeOptions, type Consumer, openQueues, type Queues, type ShardTaker } from './queues.ts';
+export { checkQueueUrl, openQueues } from './open.ts';
+export type { ConsumeOptions, Consumer, Queues, ShardTaker } from './port.ts';
 export { openRateLimit, type RateLimit } from './rate.ts';

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { queueConformance } from './conformance.ts';
 import { rateConformance } from './conformance-rate.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/embedded.ts';
-import { openQueues } from './queues.ts';
+import { openQueues } from './open.ts';
 import { openRateLimit } from './rate.ts';
 
 let home: string;

@@ -1,13 +1,3 @@
-import { Redis } from 'ioredis';
-import pg from 'pg';
-import {
-  RateLimiterMemory,
-  RateLimiterPostgres,
-  RateLimiterRedis,
-  RateLimiterRes,
-  type RateLimiterStoreAbstract,
-} from 'rate-limiter-flexible';
-
 /** Counts requests by the second, over all processes that share a queue's server. */
 export interface RateLimit {
   /** Takes one of `perSecond`. 0 if there was one left, else the milliseconds until there are again. */
@@ -15,103 +5,20 @@ export interface RateLimit {
   close(): Promise<void>;
 }
 
-/** A server that is slower than this is not asked: this process counts by itself until it is back. */
-const ANSWER_MS = 500;
-/** For PostgreSQL. Made when it is needed first. */
-const TABLE = 'batchmill_rate';
-
 /**
  * Rate limits by `rate-limiter-flexible` at the queue's server, on a connection of their own that is opened when a limit is
  * first asked for. `null`: in memory, for a service that is one process. While the server is away each process counts alone:
- * requests are not refused because nobody can count them.
+ * requests are not refused because nobody can count them. Where no key has a limit, none of it is loaded.
  */
 export function openRateLimit(url: string | null): RateLimit {
-  const limiters = new Map<number, RateLimiterMemory | RateLimiterStoreAbstract>();
-  let store: Store | null = null;
-  const limiterOf = (perSecond: number) => {
-    const known = limiters.get(perSecond);
-    if (known !== undefined) return known;
-    const memory = new RateLimiterMemory({ points: perSecond, duration: 1, keyPrefix: `${perSecond}` });
-    if (url !== null) store ??= openStore(url);
-    const made = store?.limiter(perSecond, memory) ?? memory;
-    limiters.set(perSecond, made);
-    return made;
-  };
+  let opened: Promise<RateLimit> | null = null;
   return {
     take: async (name, perSecond) => {
-      try {
-        await limiterOf(perSecond).consume(name);
-        return 0;
-      } catch (refused) {
-        if (refused instanceof RateLimiterRes) return Math.max(1, refused.msBeforeNext);
-        throw refused;
-      }
+      opened ??= import('./limiters.ts').then(({ openLimiters }) => openLimiters(url));
+      return (await opened).take(name, perSecond);
     },
     close: async () => {
-      await store?.close();
+      await (await opened)?.close();
     },
-  };
-}
-
-interface Store {
-  limiter(perSecond: number, memory: RateLimiterMemory): RateLimiterStoreAbstract;
-  close(): Promise<void>;
-}
-
-function openStore(url: string): Store {
-  return /^rediss?:/.test(url) ? openRedis(url) : openPostgres(url);
-}
-
-function openRedis(url: string): Store {
-  const connection = new Redis(url, {
-    maxRetriesPerRequest: 0,
-    enableOfflineQueue: false,
-    commandTimeout: ANSWER_MS,
-  });
-  // While it is away, memory counts; the event only needs a listener.
-  connection.on('error', () => {});
-  return {
-    limiter: (perSecond, memory) =>
-      new RateLimiterRedis({
-        storeClient: connection,
-        keyPrefix: `batchmill:rate:${perSecond}`,
-        points: perSecond,
-        duration: 1,
-        // Whoever is over the limit is refused without asking again.
-        inMemoryBlockOnConsumed: perSecond,
-        rejectIfRedisNotReady: true,
-        insuranceLimiter: memory,
-      }),
-    close: async () => {
-      connection.disconnect();
-    },
-  };
-}
-
-function openPostgres(url: string): Store {
-  const pool = new pg.Pool({
-    connectionString: url,
-    max: 4,
-    connectionTimeoutMillis: ANSWER_MS,
-    query_timeout: ANSWER_MS,
-  });
-  pool.on('error', () => {});
-  return {
-    limiter: (perSecond, memory) =>
-      new RateLimiterPostgres(
-        {
-          storeClient: pool,
-          storeType: 'pool',
-          tableName: TABLE,
-          keyPrefix: `${perSecond}`,
-          points: perSecond,
-          duration: 1,
-          inMemoryBlockOnConsumed: perSecond,
-          insuranceLimiter: memory,
-        },
-        // Of several that make the table at once all but one may fail; without a table, memory counts.
-        () => {},
-      ),
-    close: () => pool.end(),
   };
 }

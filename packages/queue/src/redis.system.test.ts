@@ -3,7 +3,7 @@ import { afterAll, beforeAll } from 'vitest';
 import { startRedis } from '../../../test/servers/redis.ts';
 import { queueConformance } from './conformance.ts';
 import { rateConformance } from './conformance-rate.ts';
-import { openQueues } from './queues.ts';
+import { openQueues } from './open.ts';
 import { openRateLimit } from './rate.ts';
 
 let redis: Awaited<ReturnType<typeof startRedis>>;

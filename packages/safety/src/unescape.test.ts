@@ -43,7 +43,7 @@ const policy = Policy.parse({
   },
   categories: { rivals: 'redact', internal: 'redact', secrets: 'redact', personal_data: 'redact', shape: 'annotate' },
 });
-const judge = createJudge(policy, localFilters(policy));
+const judge = createJudge(policy, await localFilters(policy));
 const judged = async (text: string) => {
   const [one] = await judge.judge([{ id: 'choices.0.content', text }], {
     tenant: '',

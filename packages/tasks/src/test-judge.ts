@@ -1,5 +1,6 @@
 /** What the tests of tasks judge answers by: nothing, or personal data taken out, or withheld. */
-import { createJudge, DEFAULT_POLICY, type FilterContext, type Judge, personalData } from '@batchmill/safety';
+import { createJudge, DEFAULT_POLICY, type FilterContext, type Judge } from '@batchmill/safety';
+import { personalData } from '@batchmill/safety/personal-data';
 
 const judge = (action: 'redact' | 'block'): Judge =>
   createJudge({ ...DEFAULT_POLICY, categories: { personal_data: { [action]: 1 } } }, [personalData({ region: 'US' })]);

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { BatchDeps } from '@batchmill/batch';
 import { type EventsAccepted, RequestError } from '@batchmill/contract';
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { openRateLimit } from '@batchmill/queue';
 import { type GatherEvent, Gatherer } from './gather/gatherer.ts';
 import type { RawEvent, Source, VerifiedEvent } from './sources/port.ts';
 import type { Secrets } from './sources/secrets.ts';
@@ -45,7 +45,6 @@ export interface ReadyTrigger {
   source: Source;
   secrets: Secrets;
   template: CompiledTemplate;
-  limiter: RateLimiterMemory;
 }
 
 /** Takes events in: verifies, makes items, gathers. One for each API process. */
@@ -54,6 +53,8 @@ export class Receiver {
   readonly #gatherer: Gatherer;
   readonly #certificates: Certificates;
   readonly #ready = new Map<string, Known>();
+  /** In memory: each API process takes as many. */
+  readonly #rate = openRateLimit(null);
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -71,14 +72,10 @@ export class Receiver {
       throw new RequestError(404, `There is no trigger '${id.slice(0, 64)}', or it is switched off.`, {
         code: 'trigger_not_found',
       });
-    try {
-      await ready.limiter.consume(id);
-    } catch (error) {
-      if (!(error instanceof RateLimiterRes)) throw error;
+    if ((await this.#rate.take(id, ready.fact.limits.requests_per_second)) > 0)
       throw new RequestError(429, 'This trigger gets more requests than it may. Send this one again in a moment.', {
         code: 'rate_limit_exceeded',
       });
-    }
     return ready;
   }
 
@@ -188,7 +185,7 @@ export class Receiver {
     if (this.#ready.size > MOST_READY && !oldest.done) this.#ready.delete(oldest.value);
   }
 
-  /** As it stands now; `before` itself if nothing has changed, with the count of its requests. */
+  /** As it stands now; `before` itself if nothing has changed. */
   async #open(id: string, before: Promise<ReadyTrigger | null>): Promise<ReadyTrigger | null> {
     const fact = await findTrigger(this.#options.batch.bucket, id);
     if (fact === null) return null;
@@ -200,7 +197,6 @@ export class Receiver {
       source: openSource(fact.source, secrets, this.#certificates),
       secrets,
       template: await compileTemplate(fact.tenant, fact.template),
-      limiter: new RateLimiterMemory({ points: fact.limits.requests_per_second, duration: 1 }),
     };
   }
 }

@@ -1,5 +1,4 @@
 import { type Guard, refusal } from '@batchmill/guard';
-import { Agent, fetch } from 'undici';
 
 export interface Sent {
   /** `null`: no answer. */
@@ -26,7 +25,12 @@ const MOST_KEPT = 1_024;
  * connection and connected to as resolved; TLS is verified; redirects are not followed.
  */
 export function createSender(guard: Guard, timeoutMs = 15_000): Sender {
-  const agent = new Agent({ connect: { lookup: guard.lookup, timeout: timeoutMs } });
+  // With the first post: an API process may never make one.
+  const open = async () => {
+    const { Agent, fetch } = await import('undici');
+    return { fetch, agent: new Agent({ connect: { lookup: guard.lookup, timeout: timeoutMs } }) };
+  };
+  let opened: ReturnType<typeof open> | undefined;
   return {
     async post(url, headers, body) {
       const start = performance.now();
@@ -34,6 +38,8 @@ export function createSender(guard: Guard, timeoutMs = 15_000): Sender {
         ...sent,
         durationMs: Math.round(performance.now() - start),
       });
+      opened ??= open();
+      const { fetch, agent } = await opened;
       const signal = AbortSignal.timeout(timeoutMs);
       try {
         const response = await fetch(guard.check(url), {
@@ -58,7 +64,9 @@ export function createSender(guard: Guard, timeoutMs = 15_000): Sender {
         });
       }
     },
-    close: () => agent.destroy(),
+    close: async () => {
+      await (await opened)?.agent.destroy();
+    },
   };
 }
 

@@ -2,7 +2,7 @@ import { openBucket } from '@batchmill/bucket';
 import { ConfigError, loadConfig } from '@batchmill/config';
 import { createGuard } from '@batchmill/guard';
 import { anyKeys } from '@batchmill/keys';
-import { openQueues } from '@batchmill/queue';
+import { checkQueueUrl, openQueues, type Queues } from '@batchmill/queue';
 import { loadPolicies } from '@batchmill/safety';
 import { createLogger } from '@batchmill/telemetry';
 import { createApi } from '../api.ts';
@@ -24,11 +24,24 @@ export async function openApi(env: NodeJS.ProcessEnv = process.env): Promise<Api
   const config = loadConfig(env);
   if (config.bucketUrl === null || config.queueUrl === null)
     throw new ConfigError('Set BUCKET_URL and QUEUE_URL: a function shares both with the workers.');
-  const [policies, bucket, queues] = await Promise.all([
+  const { queueUrl } = config;
+  checkQueueUrl(queueUrl);
+  const [policies, bucket] = await Promise.all([
     loadPolicies(config.safety.policies),
     openBucket(config.bucketUrl),
-    openQueues(config.queueUrl),
   ]);
+  // With the first request that needs it: half of a cold start is the queue, and reading needs none.
+  let opened: Promise<Queues> | undefined;
+  const queues = async () => {
+    opened ??= openQueues(queueUrl);
+    try {
+      return await opened;
+    } catch (error) {
+      // The next one tries again: its server may have been away.
+      opened = undefined;
+      throw error;
+    }
+  };
   if (!(await anyKeys(bucket)))
     throw new ConfigError(
       "There is no API key, and a function's address is public: run 'batchmill keys create' first.",
@@ -36,19 +49,19 @@ export async function openApi(env: NodeJS.ProcessEnv = process.env): Promise<Api
   return createApi({
     batch: {
       bucket,
-      trigger: (tenant, batchId) => queues.triggerReconcile({ tenant, batchId }),
+      trigger: async (tenant, batchId) => (await queues()).triggerReconcile({ tenant, batchId }),
       limits: { inputBytes: config.limits.batchBytes },
     },
     limits: { fileBytes: Math.min(config.limits.fileBytes, MOST_BYTES), proxiedBytes: MOST_BYTES },
     policies,
     webhooks: {
       guard: createGuard({ allow: config.fetch.allow, allowHttp: config.fetch.http }),
-      trigger: (job) => queues.triggerDeliver(job),
+      trigger: async (job) => (await queues()).triggerDeliver(job),
     },
     operatorKey: config.operatorKey,
-    scaling: { workers: () => queues.workers(), settings: config.scaling },
+    scaling: { workers: async () => (await queues()).workers(), settings: config.scaling },
     models: [config.model.name],
-    checks: { queue: () => queues.check() },
+    checks: { queue: async () => (await queues()).check() },
     logger,
   });
 }

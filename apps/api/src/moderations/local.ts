@@ -5,12 +5,12 @@ import type { Deps } from '../deps.ts';
 const KEPT = 32;
 
 /**
- * Judges texts in this process: no model, no other service. Filters are made once for a policy, since word lists and
- * patterns take a tenth of a second to compile.
+ * Judges texts in this process: no model, no other service. Filters are loaded with the first texts and made once for a policy, since word
+ * lists and patterns take a tenth of a second to compile.
  */
 export function localModerator(): Deps['moderate'] {
-  const kept = new Map<string, readonly Filter[]>();
-  const filtersOf = (policy: Policy): readonly Filter[] => {
+  const kept = new Map<string, Promise<readonly Filter[]>>();
+  const filtersOf = (policy: Policy): Promise<readonly Filter[]> => {
     const hash = policyHash(policy);
     const filters = kept.get(hash) ?? localFilters(policy);
     // The one used last stands last, and the first is given up.
@@ -22,6 +22,6 @@ export function localModerator(): Deps['moderate'] {
     }
     return filters;
   };
-  return (policy, texts, signal) =>
-    moderate(policy, filtersOf(policy), texts, { tenant: '', batchId: '', customId: '', signal });
+  return async (policy, texts, signal) =>
+    moderate(policy, await filtersOf(policy), texts, { tenant: '', batchId: '', customId: '', signal });
 }

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { splitLines } from '@batchmill/batch';
+import { splitLines } from '@batchmill/batch/lines';
 import type OpenAI from 'openai';
 import { z } from 'zod';
 import { CommandError } from '../errors.ts';

@@ -1,13 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { loadConfig } from '@batchmill/config';
-import { createKey } from '@batchmill/keys';
 import type OpenAI from 'openai';
 import { createClient, type ServerOptions } from '../client.ts';
-import { CommandError } from '../errors.ts';
 import type { Progress } from '../progress.ts';
 import { onStopSignal } from '../signals.ts';
-import { withTemporaryService } from '../temporary-service.ts';
 import { StoppedError } from './stop.ts';
 
 export interface Connection {
@@ -60,32 +54,7 @@ export async function withService(
     }
     return;
   }
-  const home = join(options.folder, 'service');
-  await mkdir(home, { recursive: true });
-  process.env.LOG_LEVEL ??= 'error';
-  const { limits } = loadConfig();
-  await withTemporaryService(
-    {
-      name: 'bulk',
-      home,
-      progress: options.progress,
-      config: {
-        host: '127.0.0.1',
-        port: 0,
-        queueUrl: null,
-        bucketUrl: null,
-        // One batch, however large: nobody else is waiting.
-        limits: { ...limits, batchItems: 10_000_000, batchBytes: 64 * 2 ** 30 },
-        s3Inputs: options.s3Prefix === null ? {} : { '*': [options.s3Prefix] },
-      },
-    },
-    async ({ api, bucket }, _config, listen) => {
-      if (api === null) throw new CommandError('The API did not start.');
-      listen(onSignal);
-      // Other users of this machine can reach its port: what is in there is none of their business.
-      const { key } = await createKey(bucket, { tenant: 'default', name: 'bulk' });
-      await stoppable({ client: createClient({ url: api.url, key }), service: null, stop: controller.signal });
-    },
-  );
-  await rm(home, { recursive: true, force: true, maxRetries: 5 });
+  // All of the product comes with it.
+  const { withOwnService } = await import('./own-service.ts');
+  await withOwnService(options, onSignal, (client) => stoppable({ client, service: null, stop: controller.signal }));
 }

@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
-import { listS3Inputs, type S3InputInfo } from '@batchmill/bucket';
+import type { S3InputInfo } from '@batchmill/bucket/s3-inputs';
 import { CommandError } from '../errors.ts';
 
 /** One document or recording to work on. */
@@ -95,6 +95,7 @@ function fileSource(path: string, file: string, info: Stats): Source {
 
 async function findObjects(where: string, options: FindOptions): Promise<Found> {
   const objects: S3InputInfo[] = [];
+  const { listS3Inputs } = await import('@batchmill/bucket/s3-inputs');
   for await (const object of listS3Inputs(where)) objects.push(object);
   const single = objects.length === 1 && objects[0]?.url === where;
   const root = single ? where.slice(0, where.lastIndexOf('/') + 1) : where.replace(/\/*$/, '/');

@@ -1,23 +1,11 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import { loadConfig } from '@batchmill/config';
-import {
-  IdentityError,
-  identitiesOf,
-  listQuarantine,
-  pruneAudit,
-  pruneQuarantine,
-  quarantineKeys,
-  readAudit,
-  readQuarantine,
-} from '@batchmill/safety';
+import { pruneAudit, readAudit } from '@batchmill/safety';
 import type { Command } from 'commander';
-import { CommandError } from '../errors.ts';
-import { openConfiguredBucket } from '../service.ts';
+import { openConfiguredBucket } from '../bucket.ts';
+import { checkDay } from './day.ts';
 
-/** `audit export|prune` and `quarantine keygen|list|read|prune`: work on the bucket, with no server running or many. */
-export function auditCommands(program: Command): void {
-  const audit = program.command('audit').description('what content policies masked or withheld, kept in the bucket');
-
+/** `audit export|prune`: works on the bucket, with no server running or many. */
+export function auditCommand(audit: Command): void {
   audit
     .command('export')
     .description('print the log as JSONL')
@@ -55,84 +43,4 @@ export function auditCommands(program: Command): void {
         await bucket.close();
       }
     });
-
-  const quarantine = program.command('quarantine').description('withheld content, encrypted to a key of yours');
-
-  quarantine
-    .command('keygen')
-    .description('make a pair of keys: keep the identity, set QUARANTINE_RECIPIENT to the recipient')
-    .option('-o, --out <file>', 'where the identity goes, a new file that only you can read (default: print it)')
-    .action(async ({ out }: { out?: string }) => {
-      const { identity, recipient } = await quarantineKeys();
-      // The form of age-keygen.
-      const file = `# created: ${new Date().toISOString()}\n# public key: ${recipient}\n${identity}\n`;
-      if (out !== undefined)
-        await writeFile(out, file, { flag: 'wx', mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
-          throw new CommandError(
-            error.code === 'EEXIST' ? `'${out}' is there already: an identity is never overwritten.` : error.message,
-          );
-        });
-      process.stderr.write(
-        `QUARANTINE_RECIPIENT=${recipient}\nThe identity reads what is in quarantine. Keep it away from the workers${out === undefined ? ':' : `: ${out}`}\n`,
-      );
-      if (out === undefined) process.stdout.write(`${identity}\n`);
-    });
-
-  quarantine
-    .command('list')
-    .description('items of which something was withheld and kept')
-    .option('--tenant <tenant>', 'of one tenant (default: all)')
-    .action(async ({ tenant }: { tenant?: string }) => {
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
-        for await (const entry of listQuarantine(bucket, tenant))
-          process.stdout.write(`${entry.tenant} ${entry.batchId} ${entry.position}\n`);
-      } finally {
-        await bucket.close();
-      }
-    });
-
-  quarantine
-    .command('read')
-    .description('print what was withheld of an item, as JSON; more than once if the item was done again')
-    .argument('<tenant>')
-    .argument('<batch-id>')
-    .argument('<position>', 'of the item in its batch, from 0')
-    .requiredOption('--identity <file>', 'file with the identity of keygen, or of age-keygen')
-    .action(async (tenant: string, batchId: string, position: string, options: { identity: string }) => {
-      if (!/^\d{1,8}$/.test(position)) throw new CommandError(`'${position}' is no position: it counts from 0.`);
-      const file = await readFile(options.identity, 'utf8').catch(() => {
-        throw new CommandError(`There is no file '${options.identity}'.`);
-      });
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
-        const entry = { tenant, batchId, position: Number(position) };
-        const contents = await readQuarantine(bucket, entry, identitiesOf(file));
-        if (contents.length === 0) throw new CommandError('Nothing of this item is in quarantine.');
-        for (const content of contents) process.stdout.write(`${JSON.stringify(content, null, 2)}\n`);
-      } catch (error) {
-        throw error instanceof IdentityError ? new CommandError(error.message, { cause: error }) : error;
-      } finally {
-        await bucket.close();
-      }
-    });
-
-  quarantine
-    .command('prune')
-    .description('delete what was put in before a day')
-    .requiredOption('--before <day>', 'like 2026-01-01')
-    .action(async ({ before }: { before: string }) => {
-      checkDay(before);
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
-        process.stderr.write(`${await pruneQuarantine(bucket, before)} items are deleted.\n`);
-      } finally {
-        await bucket.close();
-      }
-    });
-}
-
-function checkDay(day: string): void {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(day) || Number.isNaN(Date.parse(day)))
-    throw new CommandError(`'${day}' is no day. Write it like 2026-11-25.`);
 }

@@ -3,18 +3,15 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import OpenAI from 'openai';
 import { z } from 'zod';
-import { exitCode, summary, watchBatch } from '../client.ts';
 import { CommandError } from '../errors.ts';
 import { createProgress } from '../progress.ts';
 import { withTemporaryService } from '../temporary-service.ts';
+import { exitCode, summary, watchBatch } from '../watch.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../../../examples/mixed.jsonl', import.meta.url));
 
-export function demoCommand(program: Command): void {
-  program
-    .command('demo')
-    .description('start everything embedded, run examples/mixed.jsonl (text, image, audio), show the answers')
-    .action(demo);
+export function demoCommand(command: Command): void {
+  command.action(demo);
 }
 
 /** What the demo shows of a line. */

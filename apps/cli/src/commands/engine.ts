@@ -7,8 +7,7 @@ interface BuildOptions {
   forImage: boolean;
 }
 
-export function engineCommand(program: Command): void {
-  const engine = program.command('engine').description('the inference engine');
+export function engineCommand(engine: Command): void {
   engine
     .command('build')
     .description('find llama-server, or build it once against the libraries node-llama-cpp ships; prints its path')

@@ -4,7 +4,7 @@ import { BatchEstimate } from '@batchmill/contract';
 import type { Command } from 'commander';
 import { createClient, type ServerOptions } from '../client.ts';
 import { CommandError } from '../errors.ts';
-import { withServer } from './submit.ts';
+import { withServer } from './server.ts';
 
 interface EstimateOptions extends ServerOptions {
   endpoint: string;
@@ -12,11 +12,9 @@ interface EstimateOptions extends ServerOptions {
 }
 
 /** `estimate file.jsonl`: what a batch of it would take, before it is paid for. Sends the file, runs nothing, leaves nothing. */
-export function estimateCommand(program: Command): void {
+export function estimateCommand(command: Command): void {
   withServer(
-    program
-      .command('estimate')
-      .description('how many tokens, pages and minutes a file of requests is, and how long it would take; runs nothing')
+    command
       .argument('<input.jsonl>')
       .option('--endpoint <url>', 'endpoint of all lines', '/v1/chat/completions')
       .option('--json', 'as the server says it', false),

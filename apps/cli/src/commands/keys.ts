@@ -3,8 +3,8 @@ import { loadConfig } from '@batchmill/config';
 import { anyKeys, createKey, isLive, type KeyQuota, listKeys, revokeKey } from '@batchmill/keys';
 import { loadPolicies } from '@batchmill/safety';
 import type { Command } from 'commander';
+import { openConfiguredBucket } from '../bucket.ts';
 import { CommandError } from '../errors.ts';
-import { openConfiguredBucket } from '../service.ts';
 
 interface KeyOptions {
   name: string;
@@ -21,9 +21,7 @@ interface KeyOptions {
 const DEFAULT = '(default: by QUOTA_…; "any": no limit)';
 
 /** `keys create|ensure|list|revoke`: works on the bucket (BUCKET_URL, or the embedded one), with no server running or many. */
-export function keysCommand(program: Command): void {
-  const keys = program.command('keys').description('API keys, kept as hashes in the bucket (BUCKET_URL)');
-
+export function keysCommand(keys: Command): void {
   keys
     .command('create')
     .description('make a key; it is shown this once')

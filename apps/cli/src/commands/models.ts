@@ -5,8 +5,7 @@ import { CommandError } from '../errors.ts';
 import { createProgress } from '../progress.ts';
 import { onStopSignal } from '../signals.ts';
 
-export function modelsCommand(program: Command): void {
-  const models = program.command('models').description('model files');
+export function modelsCommand(models: Command): void {
   models
     .command('split')
     .description('separate a GGUF that holds text model and encoders in one into the two files that llama.cpp loads')

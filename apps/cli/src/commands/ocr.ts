@@ -20,11 +20,9 @@ interface OcrOptions extends BulkOptions {
   maxTokens?: number;
 }
 
-export function ocrCommand(program: Command): void {
+export function ocrCommand(command: Command): void {
   withBulk(
-    program
-      .command('ocr')
-      .description('read documents and pictures: a folder, one file or an s3:// prefix, to Markdown or JSON')
+    command
       .argument('<source>', 'a folder (with all below it), a file, or s3://bucket/prefix')
       .addOption(new Option('--format <form>', 'Markdown, or the whole answer').choices(['md', 'json']).default('md'))
       .option('--pages', 'a file for each page instead of each document', false)

@@ -10,18 +10,16 @@ import {
   localFilters,
   type Policy,
   PolicyError,
-  parsePolicy,
   policyHash,
 } from '@batchmill/safety';
+import { parsePolicy } from '@batchmill/safety/policy-file';
 import { createLogger } from '@batchmill/telemetry';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { CommandError } from '../errors.ts';
 
 /** `policy check|test`: works on files, with nothing running. */
-export function policyCommand(program: Command): void {
-  const policy = program.command('policy').description('content policies: check the files, try them on labelled texts');
-
+export function policyCommand(policy: Command): void {
   policy
     .command('check')
     .description('say what is wrong in policy files, with lines')
@@ -54,7 +52,8 @@ export function policyCommand(program: Command): void {
     .action(async (file: string, options: { on: string; show?: boolean; withModels?: boolean }) => {
       const read = await readPolicyFile(file);
       const safety = options.withModels === true ? await safetyOfWorkers() : null;
-      const filters = (safety?.of(read).filters ?? localFilters(read)).filter(({ name }) => name !== 'self_judge');
+      const all = safety === null ? await localFilters(read) : (await safety.of(read)).filters;
+      const filters = all.filter(({ name }) => name !== 'self_judge');
       const missing = filters.find(({ unavailable }) => unavailable !== undefined)?.unavailable;
       if (missing !== undefined) throw new CommandError(`${missing.message}.`);
       const left = Object.keys(read.filters).filter(
@@ -78,7 +77,7 @@ export function policyCommand(program: Command): void {
 
 /** What a worker with these settings would judge by. Loaded only where it is wanted: engines come with it. */
 async function safetyOfWorkers() {
-  const { openSafety } = await import('@batchmill/worker');
+  const { openSafety } = await import('@batchmill/worker/safety');
   return openSafety(loadConfig(), createLogger('policy'));
 }
 

@@ -8,10 +8,10 @@ import { BatchCreate, invalid } from '@batchmill/contract';
 import { createFile, readFile } from '@batchmill/files';
 import { storePolicy } from '@batchmill/safety';
 import type { Command } from 'commander';
-import { exitCode, summary, watchBatch } from '../client.ts';
 import { CommandError } from '../errors.ts';
 import { createProgress } from '../progress.ts';
 import { withTemporaryService } from '../temporary-service.ts';
+import { exitCode, summary, watchBatch } from '../watch.ts';
 
 interface RunOptions {
   output: string;
@@ -21,10 +21,8 @@ interface RunOptions {
   policy?: string;
 }
 
-export function runCommand(program: Command): void {
-  program
-    .command('run')
-    .description('run one batch from file to file, the whole service inside this process')
+export function runCommand(command: Command): void {
+  command
     .argument('<input.jsonl>', 'lines of {"custom_id","method":"POST","url","body"}')
     .requiredOption('-o, --output <file>', 'where the answers go')
     .option('-e, --errors <file>', 'where error lines go (default: <output>.errors.jsonl, if there are any)')

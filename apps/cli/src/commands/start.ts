@@ -5,11 +5,8 @@ import { createProgress } from '../progress.ts';
 import { startService } from '../service.ts';
 import { onStopSignal } from '../signals.ts';
 
-export function startCommand(program: Command): void {
-  program
-    .command('start')
-    .description('run everything in this process: API, control, infer (settings: docs/configuration.md)')
-    .action(start);
+export function startCommand(command: Command): void {
+  command.action(start);
 }
 
 async function start(): Promise<void> {

@@ -13,11 +13,9 @@ interface TranscribeOptions extends BulkOptions {
   maxTokens?: number;
 }
 
-export function transcribeCommand(program: Command): void {
+export function transcribeCommand(command: Command): void {
   withBulk(
-    program
-      .command('transcribe')
-      .description('write down what is said: a folder of recordings and videos, one file or an s3:// prefix')
+    command
       .argument('<source>', 'a folder (with all below it), a file, or s3://bucket/prefix')
       .addOption(
         new Option('--format <form>', 'plain text, subtitles, or segments with times as JSON')

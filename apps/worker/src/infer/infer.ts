@@ -29,7 +29,7 @@ export interface InferOptions {
   onFirstItem?: () => void;
   tasks: ReadonlyMap<string, Task>;
   /** The filters of a policy. */
-  safetyOf: (policy: Policy) => Pick<BatchSafety, 'filters' | 'selfJudge'>;
+  safetyOf: (policy: Policy) => Promise<Pick<BatchSafety, 'filters' | 'selfJudge'>>;
   audit: Audit;
   /** Opens an `s3://` object for a tenant, inside its allow-list. */
   openObject: (tenant: string, url: string) => Promise<Source>;

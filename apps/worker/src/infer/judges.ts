@@ -12,21 +12,20 @@ export interface BatchSafety {
   selfJudge: JudgeRequest | null;
 }
 
+type Filters = Pick<BatchSafety, 'filters' | 'selfJudge'>;
+type Build = (policy: Policy) => Filters | Promise<Filters>;
+
 /** Policies with their filters ready. Building the automaton of a long word list takes a moment; they are few. */
 const MOST_KEPT = 64;
 
 /** The judges of a worker, one for each policy that its batches name. */
 export class Judges {
   readonly #bucket: Bucket;
-  readonly #build: (policy: Policy) => Omit<BatchSafety, 'policy' | 'hash'>;
+  readonly #build: Build;
   readonly #builtIn: Policy;
   readonly #ready = new Map<string, Promise<BatchSafety>>();
 
-  constructor(
-    bucket: Bucket,
-    build: (policy: Policy) => Omit<BatchSafety, 'policy' | 'hash'>,
-    builtIn: Policy = DEFAULT_POLICY,
-  ) {
+  constructor(bucket: Bucket, build: Build, builtIn: Policy = DEFAULT_POLICY) {
     this.#bucket = bucket;
     this.#build = build;
     this.#builtIn = builtIn;
@@ -50,6 +49,6 @@ export class Judges {
 
   async #make(hash: string | null): Promise<BatchSafety> {
     const policy = hash === null ? this.#builtIn : await readPolicy(this.#bucket, hash);
-    return { policy, hash: hash ?? policyHash(policy), ...this.#build(policy) };
+    return { policy, hash: hash ?? policyHash(policy), ...(await this.#build(policy)) };
   }
 }

@@ -6,16 +6,8 @@ import { pathToFileURL } from 'node:url';
 import { layout, openBucket, parsePart, parsePieces } from '@batchmill/bucket';
 import { type Endpoint, NO_USAGE, RequestError } from '@batchmill/contract';
 import { type Engine, EngineError } from '@batchmill/engine';
-import {
-  AuditLog,
-  DEFAULT_POLICY,
-  type Filter,
-  FilterError,
-  localFilters,
-  Policy,
-  rules,
-  selfJudge,
-} from '@batchmill/safety';
+import { AuditLog, DEFAULT_POLICY, type Filter, FilterError, localFilters, Policy, selfJudge } from '@batchmill/safety';
+import { rules } from '@batchmill/safety/rules';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import { createLogger } from '@batchmill/telemetry';
 import { beforeEach, expect, test } from 'vitest';
@@ -330,7 +322,7 @@ test('what a piece was made of is not kept either, if the filters would take it 
   const judge = selfJudge();
   const judges = new Judges(
     bucket,
-    () => ({ filters: [...localFilters(policy), judge], selfJudge: judge.judge }),
+    async () => ({ filters: [...(await localFilters(policy)), judge], selfJudge: judge.judge }),
     policy,
   );
   const read: Page = async (page, context, signal) => {

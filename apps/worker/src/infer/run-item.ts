@@ -11,10 +11,10 @@ import {
   FilterError,
   findingCounts,
   type JudgedSegment,
-  type Quarantine,
   type Segment,
   unjudgedRecord,
 } from '@batchmill/safety';
+import type { Quarantine } from '@batchmill/safety/quarantine';
 import type { Task, TaskContext } from '@batchmill/tasks';
 import { type Logger, metrics, seconds } from '@batchmill/telemetry';
 import { Clock } from './clock.ts';

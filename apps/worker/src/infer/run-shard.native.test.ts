@@ -4,14 +4,10 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type Bucket, BucketUnavailableError, layout, openBucket } from '@batchmill/bucket';
 import type { OutputLine } from '@batchmill/contract';
-import {
-  type Engine,
-  ensureLlamaServer,
-  type GenerateRequest,
-  type LlamaServerEngine,
-  startLlamaServer,
-} from '@batchmill/engine';
-import { AuditLog, DEFAULT_POLICY, type Filter, type Policy, personalData } from '@batchmill/safety';
+import { type Engine, ensureLlamaServer, type GenerateRequest } from '@batchmill/engine';
+import { type LlamaServerEngine, startLlamaServer } from '@batchmill/engine/llama-server';
+import { AuditLog, DEFAULT_POLICY, type Filter, type Policy } from '@batchmill/safety';
+import { personalData } from '@batchmill/safety/personal-data';
 import { createTasks } from '@batchmill/tasks';
 import { createLogger } from '@batchmill/telemetry';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { engineConformance } from '../conformance.ts';
 import { readGguf } from '../gguf/index.ts';
-import { startNodeLlamaCpp } from './index.ts';
+import { startNodeLlamaCpp } from './node-llama-cpp.ts';
 
 const modelPath = fileURLToPath(new URL('../../../../models/test/text.gguf', import.meta.url));
 const vocabulary = new Map(

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readGguf } from '../gguf/index.ts';
 import type { GenerateRequest, Message } from '../port.ts';
-import { type NodeLlamaCpp, startNodeLlamaCpp } from './index.ts';
+import { type NodeLlamaCpp, startNodeLlamaCpp } from './node-llama-cpp.ts';
 
 const testModel = (name: string) => new URL(`../../../../models/test/${name}`, import.meta.url).pathname;
 const modelPath = testModel('text.gguf');

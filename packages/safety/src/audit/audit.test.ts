@@ -15,17 +15,19 @@ import {
   auditRecords,
   contentHash,
   findingCounts,
+  pruneAudit,
+  readAudit,
+  unjudgedRecord,
+} from './index.ts';
+import {
   IdentityError,
   identitiesOf,
   listQuarantine,
-  pruneAudit,
   pruneQuarantine,
   Quarantine,
   quarantineKeys,
-  readAudit,
   readQuarantine,
-  unjudgedRecord,
-} from './index.ts';
+} from './quarantine.ts';
 
 let folder: string;
 let bucket: Bucket;

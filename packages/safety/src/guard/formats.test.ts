@@ -1,5 +1,3 @@
-import { fileURLToPath } from 'node:url';
-import { describeModel, renderPrompt } from '@batchmill/engine';
 import { describe, expect, it, test } from 'vitest';
 import type { Asked } from '../port.ts';
 import { KNOWN_CATEGORIES } from '../taxonomy.ts';
@@ -176,17 +174,6 @@ Provide your safety assessment for ONLY THE LAST **ASSISTANT's response** in the
 
 Safety:`,
     );
-  });
-
-  test('batchmill_demo: what its own chat template makes of the question', () => {
-    const path = fileURLToPath(new URL('../../../../models/demo/text.gguf', import.meta.url));
-    const model = describeModel(path);
-    const rendered = renderPrompt(
-      model.chatTemplate ?? '',
-      { messages: [{ role: 'user', content: [{ type: 'text', text: 'Safety check: ANSWER' }] }] },
-      { ...model, bosToken: '<bos>', eosToken: '<eos>', addsBos: false, mediaMarker: '<__media__>' },
-    );
-    expect(prompt('batchmill_demo')).toBe(`${rendered.prompt}Safety:`);
   });
 });
 

@@ -1,6 +1,8 @@
-import type { PromptPart } from '@batchmill/engine';
 import type { Asked } from '../port.ts';
 import type { Category } from '../taxonomy.ts';
+
+/** A piece of a prompt: text with the model's control tokens in it, or `text` that somebody wrote, in which they mean nothing. */
+export type PromptPart = string | { text: string };
 
 /** One question to a guard model: which of the verdicts does its answer begin with? */
 export interface GuardQuestion {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Filter, Finding } from '../port.ts';
-import { type ListName, wordsOf } from './lists.ts';
+import type { ListName } from './list-names.ts';
+import { wordsOf } from './lists.ts';
 import { type Match, Matcher } from './matcher.ts';
 import { WordSearch } from './word-search.ts';
 
-export { LISTS, type ListName } from './lists.ts';
+export { LISTS, type ListName } from './list-names.ts';
 export { minors } from './minors.ts';
 export { WordSearch } from './word-search.ts';
 

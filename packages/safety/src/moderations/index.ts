@@ -16,8 +16,6 @@ import { windowsOf } from '../windows.ts';
 import { CATEGORY_OF, MODERATION_CATEGORIES, severityOf } from './categories.ts';
 
 export { CATEGORY_OF, MODERATION_CATEGORIES, severityOf } from './categories.ts';
-export { moderate } from './moderate.ts';
-export { moderationResult } from './result.ts';
 
 export interface ModerationsOptions {
   /** `https://api.openai.com/v1/moderations`, or whatever answers like it. The operator's choice, never a tenant's. */

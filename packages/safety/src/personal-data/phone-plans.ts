@@ -165,11 +165,6 @@ export interface Region {
   isFormat(groups: readonly string[]): boolean;
 }
 
-/** Whether there is such a country, in ISO 3166-1 alpha-2. */
-export function isCountry(country: string): boolean {
-  return /^[A-Z]{2}$/.test(country) && plan(country) !== null;
-}
-
 /** The plan of a country, e.g. `DE`. @throws Error if there is no such country. */
 export function region(country: string): Region {
   const p = plan(country);

@@ -1,6 +1,8 @@
 import { type CountryCode, getCountries, getExampleNumber } from 'libphonenumber-js/max';
 import examples from 'libphonenumber-js/mobile/examples';
 import { describe, expect, it } from 'vitest';
+import { COUNTRIES } from './countries.ts';
+import { region } from './phone-plans.ts';
 import { redacted } from './test-filter.ts';
 
 /** A mobile number of every country there is, by the library our tables come from. */
@@ -72,4 +74,9 @@ it.each([
   ['US', '+1 234'],
 ] as const)('not in %s: %s', async (phoneRegion, text) => {
   expect(await redacted(text, { region: phoneRegion })).toBeNull();
+});
+
+it('the countries that a policy may name are those that have a plan', () => {
+  expect([...COUNTRIES]).toEqual(getCountries().toSorted());
+  for (const country of COUNTRIES) expect(region(country).lengths.size).toBeGreaterThan(0);
 });

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RequestError } from '@batchmill/contract';
-import { DEFAULT_POLICY, type Policy, PolicyError, parsePolicy, strictest } from '../policy/index.ts';
+import { DEFAULT_POLICY, type Policy, PolicyError, strictest } from '../policy/index.ts';
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const FILE = /^(.+)\.ya?ml$/;
@@ -68,6 +68,7 @@ async function readFolder(folder: string, optional = false): Promise<Map<string,
       problems.push(`${path}: a policy's name must be 1 to 63 of a-z, 0-9, "_" and "-"`);
       continue;
     }
+    const { parsePolicy } = await import('../policy/parse.ts');
     try {
       policies.set(name, parsePolicy(await readFile(path, 'utf8'), path));
     } catch (error) {

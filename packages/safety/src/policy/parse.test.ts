@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ACTIONS } from '../port.ts';
 import { KNOWN_CATEGORIES } from '../taxonomy.ts';
-import { actionFor, DEFAULT_POLICY, Policy, PolicyError, parsePolicy, policyHash, strictest } from './index.ts';
+import { actionFor, DEFAULT_POLICY, Policy, PolicyError, policyHash, strictest } from './index.ts';
+import { parsePolicy } from './parse.ts';
 
 const policy = (rest: string) => parsePolicy(`version: 1\nname: test\n${rest}`, 'p.yaml');
 const problems = (text: string): string[] => {

@@ -2,6 +2,7 @@ import { checkRule } from '../rules/check.ts';
 import { KNOWN_CATEGORIES, SEXUAL_MINORS } from '../taxonomy.ts';
 import { categoriesOf } from './looks-for.ts';
 import { nearest } from './nearest.ts';
+import { PolicyError } from './policy-error.ts';
 import {
   filterShapes,
   guardShape,
@@ -14,11 +15,6 @@ import {
   thresholdsShape,
 } from './schema.ts';
 import { type Path, type Problem, readSource, type Source } from './source.ts';
-
-/** A policy that cannot be used. The message has a line for each problem: `file:line:column: what is wrong`. */
-export class PolicyError extends Error {
-  override readonly name = 'PolicyError';
-}
 
 /**
  * Reads a policy file (YAML). `file` is only its name, for messages.

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { GUARD_FORMATS } from '../guard/formats.ts';
-import { LISTS } from '../lexicon/lists.ts';
-import { isCountry } from '../personal-data/phone-plans.ts';
+import { LISTS } from '../lexicon/list-names.ts';
+import { COUNTRIES } from '../personal-data/countries.ts';
 import { KINDS } from '../personal-data/span.ts';
 import type { Action } from '../port.ts';
 import { Category, SEXUAL_MINORS, Severity } from '../taxonomy.ts';
@@ -44,7 +44,10 @@ export const personalDataShape = {
   kinds: set(z.enum(KINDS), 100).default([...KINDS].sort()),
   /** Countries in which numbers without a country code are read. None: only numbers that say their country. */
   region: oneOrMore(
-    set(z.string().refine(isCountry, 'is no country. Write two capital letters such as DE'), 20),
+    set(
+      z.string().refine((country) => COUNTRIES.has(country), 'is no country. Write two capital letters such as DE'),
+      20,
+    ),
   ).default([]),
 };
 

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { JudgeRequest } from '@batchmill/engine';
 import { type Filter, FilterError, type Finding, type SelfVerdict } from '../port.ts';
 import type { Severity } from '../taxonomy.ts';
 
@@ -12,7 +11,7 @@ export interface SelfJudgeOptions {
 
 export interface SelfJudge extends Filter {
   /** What the worker asks the engine with every generation of an item (`GenerateRequest.judge`). */
-  readonly judge: JudgeRequest;
+  readonly judge: { question: string; safe: string; unsafe: string };
 }
 
 export const DEFAULT_QUESTION =

@@ -5,7 +5,7 @@ import { createTasks } from '../tasks.ts';
 import { taskContext } from '../test-context.ts';
 
 const policy = Policy.parse({ version: 1, name: 'strict', filters: { personal_data: {} } });
-const filters = localFilters(policy);
+const filters = await localFilters(policy);
 
 async function run(body: Record<string, unknown>, filtersUsed = filters) {
   const signal = new AbortController().signal;

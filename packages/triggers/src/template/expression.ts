@@ -1,9 +1,5 @@
 import jsonata from 'jsonata';
-
-/** An expression that cannot be parsed, or that failed on an event. `message` names it. */
-export class ExpressionError extends Error {
-  override readonly name = 'ExpressionError';
-}
+import { ExpressionError } from './expression-error.ts';
 
 /** A template with its expressions compiled; `of` fills it in. */
 export interface Filled {

@@ -1,4 +1,5 @@
-import { compile, compileExpression, ExpressionError, type Filled } from './expression.ts';
+import { compile, compileExpression, type Filled } from './expression.ts';
+import { ExpressionError } from './expression-error.ts';
 import type { Answer, Question } from './sandbox.ts';
 
 /** A process of the sandbox: fills templates in. See `sandbox.ts`. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { ExpressionError } from './expression.ts';
+import { ExpressionError } from './expression-error.ts';
 
 /** What a process is asked: a template as JSON (`{body, when}`), and what its expressions see; `null`: only compile it. */
 export interface Question {

@@ -1,7 +1,7 @@
 import { TriggerTemplate } from '@batchmill/contract';
 import { describe, expect, it } from 'vitest';
 import type { VerifiedEvent } from '../sources/port.ts';
-import { ExpressionError } from './expression.ts';
+import { ExpressionError } from './expression-error.ts';
 import { Sandbox } from './sandbox.ts';
 import { compileTemplate } from './template.ts';
 

@@ -8,7 +8,7 @@ import {
 } from '@batchmill/contract';
 import { z } from 'zod';
 import type { EventObject, VerifiedEvent } from '../sources/port.ts';
-import { ExpressionError } from './expression.ts';
+import { ExpressionError } from './expression-error.ts';
 import { typeOfName } from './media-type.ts';
 import { sandbox } from './sandbox.ts';
 

@@ -1,6 +1,5 @@
-import type { PromptPart } from '@batchmill/engine';
 import type { Category } from '../../taxonomy.ts';
-import type { GuardFormat } from '../port.ts';
+import type { GuardFormat, PromptPart } from '../port.ts';
 
 /**
  * Granite Guardian 3.3, without thinking: the conversation in its own turns, and one question for each criterion, answered

@@ -1,6 +1,4 @@
-import type { PromptPart } from '@batchmill/engine';
-import type { Category, Severity } from '../taxonomy.ts';
-import type { GuardFormat, GuardQuestion } from './port.ts';
+import type { Category, GuardFormat, GuardQuestion, PromptPart, Severity } from '@batchmill/safety';
 
 export interface Judgement {
   category: Category;

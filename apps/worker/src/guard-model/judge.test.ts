@@ -1,5 +1,5 @@
+import { FORMATS } from '@batchmill/safety';
 import { expect, test } from 'vitest';
-import { FORMATS } from './formats.ts';
 import { type Ask, bandOf, judge } from './judge.ts';
 
 /** A model that goes on in one way: the candidate its text begins with is certain. `unsure` says otherwise for some prompts. */

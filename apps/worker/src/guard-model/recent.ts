@@ -1,4 +1,4 @@
-import type { Asked } from '../port.ts';
+import type { Asked } from '@batchmill/safety';
 
 /** The end of a conversation, `most` UTF-16 units of it in all: the last messages, of the first of those its end. */
 export function recent(asked: readonly Asked[], most: number): Asked[] {

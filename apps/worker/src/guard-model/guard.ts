@@ -1,8 +1,14 @@
 import { controlTokenGuard, type Engine, EngineError, type PromptPart } from '@batchmill/engine';
-import type { Asked, Filter, Finding, Span } from '../port.ts';
-import type { Category } from '../taxonomy.ts';
-import { windowsOf } from '../windows.ts';
-import { FORMATS, type GuardFormatName } from './formats.ts';
+import {
+  type Asked,
+  type Category,
+  type Filter,
+  type Finding,
+  FORMATS,
+  type GuardFormatName,
+  type Span,
+  windowsOf,
+} from '@batchmill/safety';
 import { type Judgement, judge } from './judge.ts';
 import { recent } from './recent.ts';
 import { sideBySide } from './side-by-side.ts';

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type ClassifyRequest, type Engine, EngineError } from '@batchmill/engine';
+import { type ClassifyRequest, describeModel, type Engine, EngineError, renderPrompt } from '@batchmill/engine';
+import { type Asked, type Filter, type FilterContext, FORMATS } from '@batchmill/safety';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import type { Asked, Filter, FilterContext } from '../port.ts';
-import { FORMATS, guard, startGuard } from './index.ts';
+import { guard } from './guard.ts';
 import { recent } from './recent.ts';
 import { sideBySide } from './side-by-side.ts';
+import { startGuard } from './start.ts';
 
 const context = (asked: readonly Asked[] = [], signal = new AbortController().signal): FilterContext => ({
   tenant: 't',
@@ -246,4 +247,16 @@ test('side by side: results in order, and nothing new begins after a failure', a
   started.length = 0;
   await expect(sideBySide([1, 2, 3, 4, 5, 6], 2, work)).rejects.toThrow('two');
   expect(started).not.toContain(6);
+});
+
+test('the demo format is what the chat template of its model makes of the question', () => {
+  const model = describeModel(fileURLToPath(new URL('../../../../models/demo/text.gguf', import.meta.url)));
+  const rendered = renderPrompt(
+    model.chatTemplate ?? '',
+    { messages: [{ role: 'user', content: [{ type: 'text', text: 'Safety check: ANSWER' }] }] },
+    { ...model, bosToken: '<bos>', eosToken: '<eos>', addsBos: false, mediaMarker: '<__media__>' },
+  );
+  const [question] = FORMATS.batchmill_demo.questions([], 'ANSWER');
+  const prompt = question?.prompt.map((part) => (typeof part === 'string' ? part : part.text)).join('');
+  expect(prompt).toBe(`${rendered.prompt}Safety:`);
 });

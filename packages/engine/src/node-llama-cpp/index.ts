@@ -1,1 +1,0 @@
-export { type NodeLlamaCpp, type NodeLlamaCppOptions, startNodeLlamaCpp } from './node-llama-cpp.ts';
