@@ -24,10 +24,13 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
   try {
     const bucketUrl = pathToFileURL(join(folder, 'bucket')).href;
     const bucket = await openBucket(bucketUrl);
-    const { key } = await createKey(bucket, { name: 'bench', tenant: 'bench' });
-    const headers = { authorization: `Bearer ${key}` };
-    const list: Asked = { method: 'GET', path: '/v1/batches?limit=5', headers };
-    const create = await creation(bucket, headers);
+    const as = async (tenant: string) => {
+      const { key } = await createKey(bucket, { name: 'bench', tenant });
+      return { authorization: `Bearer ${key}` };
+    };
+    // Of another tenant than the batches that are created: the list stays as it is.
+    const list: Asked = { method: 'GET', path: '/v1/batches?limit=5', headers: await as('reader') };
+    const create = await creation(bucket, 'writer', await as('writer'));
     const env = { QUEUE_URL: redis.url, BUCKET_URL: bucketUrl, NODE_COMPILE_CACHE: join(folder, 'compile-cache') };
     const cold: number[] = [];
     const coldBatch: number[] = [];
@@ -63,12 +66,12 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
 }
 
 /** The request that creates a batch of one line. */
-async function creation(bucket: Bucket, headers: Record<string, string>): Promise<Asked> {
+async function creation(bucket: Bucket, tenant: string, headers: Record<string, string>): Promise<Asked> {
   const endpoint = '/v1/chat/completions';
   const body = { model: 'default', messages: [{ role: 'user', content: 'Hello' }] };
   const line = Buffer.from(JSON.stringify({ custom_id: 'a', method: 'POST', url: endpoint, body }));
   const details = { filename: 'a.jsonl', purpose: 'batch', source: Readable.from([line]) } as const;
-  const { id } = await createFile(bucket, 'bench', details);
+  const { id } = await createFile(bucket, tenant, details);
   return {
     method: 'POST',
     path: '/v1/batches',

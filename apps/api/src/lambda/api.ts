@@ -26,10 +26,7 @@ export async function openApi(env: NodeJS.ProcessEnv = process.env): Promise<Api
     throw new ConfigError('Set BUCKET_URL and QUEUE_URL: a function shares both with the workers.');
   const { queueUrl } = config;
   checkQueueUrl(queueUrl);
-  const [policies, bucket] = await Promise.all([
-    loadPolicies(config.safety.policies),
-    openBucket(config.bucketUrl),
-  ]);
+  const [policies, bucket] = await Promise.all([loadPolicies(config.safety.policies), openBucket(config.bucketUrl)]);
   // With the first request that needs it: half of a cold start is the queue, and reading needs none.
   let opened: Promise<Queues> | undefined;
   const queues = async () => {
