@@ -182,7 +182,7 @@ describe('embeddings', () => {
 describe('the process', () => {
   it('does not outlive the worker', async () => {
     const script = `
-      const { startNodeLlamaCpp } = await import(${JSON.stringify(new URL('index.ts', import.meta.url).href)});
+      const { startNodeLlamaCpp } = await import(${JSON.stringify(new URL('node-llama-cpp.ts', import.meta.url).href)});
       const engine = await startNodeLlamaCpp(${JSON.stringify(options)});
       console.log(engine.pid);
       setInterval(() => {}, 1000);`;
