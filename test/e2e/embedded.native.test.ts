@@ -73,11 +73,7 @@ describe('npm start', () => {
     expect(batch.status).toBe('completed');
     await resultsOf(client, batch, input);
     expect(memoryOf(service.pid).nowMb).toBeLessThan(600);
-    await service.end();
-  });
-
-  test('two on one home folder: the second is told who has it', async () => {
-    const service = await startEmbedded(home);
+    // Two on one home folder: the second is told who has it.
     await expect(startEmbedded(home)).rejects.toThrow(new RegExp(`Another Batchmill \\(process ${service.pid}\\)`));
     await service.end();
   });

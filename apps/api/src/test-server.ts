@@ -6,7 +6,11 @@ import { type BatchDeps, lineId, PartWriter, readShard, reconcile, resultRecord,
 import { type Bucket, openBucket } from '@batchmill/bucket';
 import { createLogger } from '@batchmill/telemetry';
 import OpenAI, { toFile } from 'openai';
+import { createAccess } from './http/access.ts';
 import { type ServeOptions, serve } from './server.ts';
+
+/** How long its server trusts what it read about keys: long enough to be seen, and not the seconds of the product. */
+const KEY_CACHE_MS = 250;
 
 /** A real server on a real bucket in a folder of its own, for the tests of the routes. */
 export interface TestServer {
@@ -84,6 +88,7 @@ export async function startTestServer(
   const server = await serve({
     port: 0,
     logger,
+    access: createAccess(bucket, { cacheMs: KEY_CACHE_MS }),
     batch: {
       bucket,
       ...(retention === undefined ? {} : { retention }),

@@ -15,6 +15,7 @@ export function createClient(options: ServerOptions): OpenAI {
   return new OpenAI({
     baseURL: `${url.replace(/\/+$/, '').replace(/\/v1$/, '')}/v1`,
     apiKey: options.key ?? (process.env.BATCHMILL_API_KEY || 'none'),
-    maxRetries: 4,
+    // About two seconds: whoever mistyped the address does not wait long to be told.
+    maxRetries: 2,
   });
 }

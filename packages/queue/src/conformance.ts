@@ -204,7 +204,7 @@ export function queueConformance(name: string, open: () => Promise<Queues>, dest
       consumers.push(first, second);
       await queues.addShards([shard(0)]);
       expect(await first.take()).toBe(true);
-      for (let i = 0; i < 12; i++) {
+      for (let i = 0; i < 8; i++) {
         await sleep(200);
         expect(await second.take()).toBe(false);
       }
@@ -266,12 +266,12 @@ export function queueConformance(name: string, open: () => Promise<Queues>, dest
           sweeps++;
         }),
       );
-      for (let i = 0; i < 4; i++) await queues.triggerSweep(3_000);
+      for (let i = 0; i < 4; i++) await queues.triggerSweep(2_000);
       await expect.poll(() => sweeps, { timeout: 10_000 }).toBe(1);
-      await queues.triggerSweep(3_000);
-      await sleep(3_000);
+      await queues.triggerSweep(2_000);
+      await sleep(2_000);
       expect(sweeps).toBe(1);
-      await queues.triggerSweep(3_000);
+      await queues.triggerSweep(2_000);
       await expect.poll(() => sweeps, { timeout: 10_000 }).toBe(2);
     });
 

@@ -68,12 +68,11 @@ test('the embedded server starts again on its data, also after its owner was kil
   await again.close();
 });
 
+// The last one: the server is gone then.
 test('nothing of a server that is not kept stays behind', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'batchmill-queue-'));
-  await chmod(folder, 0o755);
-  const server = await startEmbeddedPostgres(folder, { keep: false });
-  expect(await readdir(folder)).toContain('postgres');
-  await server.stop();
-  expect(await readdir(folder)).toEqual(['postgres.password']);
-  await rm(folder, { recursive: true, force: true });
+  await postgres.stop();
+  postgres = await startEmbeddedPostgres(home, { keep: false });
+  expect(await readdir(home)).toContain('postgres');
+  await postgres.stop();
+  expect(await readdir(home)).toEqual(['postgres.password']);
 });

@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { createKey, KEY_CACHE_MS, revokeKey } from '@batchmill/keys';
+import { createKey, revokeKey } from '@batchmill/keys';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { serve } from '../server.ts';
 import { startTestServer, type TestServer } from '../test-server.ts';
@@ -63,12 +63,10 @@ describe('without API keys', () => {
     }
   });
 
-  test('the first key closes the door within seconds', async () => {
+  test('the first key closes the door when what is known of keys is old', async () => {
     expect((await fetch(`${server.url}/v1/files`)).status).toBe(200);
     await createKey(server.bucket, { tenant: 'acme', name: 'a' });
-    await expect
-      .poll(async () => (await fetch(`${server.url}/v1/files`)).status, { timeout: KEY_CACHE_MS * 2 })
-      .toBe(401);
+    await expect.poll(async () => (await fetch(`${server.url}/v1/files`)).status, { timeout: 5_000 }).toBe(401);
   });
 });
 
@@ -102,7 +100,7 @@ describe('with API keys', () => {
     const headers = { authorization: `Bearer ${key}`, host: 'api.example' };
     expect((await ask('/v1/files', headers)).status).toBe(200);
     await revokeKey(server.bucket, record.id);
-    await expect.poll(async () => (await ask('/v1/files', headers)).status, { timeout: KEY_CACHE_MS * 2 }).toBe(401);
+    await expect.poll(async () => (await ask('/v1/files', headers)).status, { timeout: 5_000 }).toBe(401);
   });
 
   test('other addresses than loopback are served', async () => {

@@ -21,15 +21,18 @@ export interface Access {
 /** What a key opens, and with what quota. `operator`: the operator's routes, and no tenant's data. */
 export type Opened = Pick<KeyRecord, 'id' | 'tenant' | 'policy' | 'operator' | 'quota'>;
 
-/** Access by the API keys in the bucket. The first key that is created closes an open service within seconds. */
-export function createAccess(bucket: Bucket): Access {
-  const verifier = createVerifier(bucket);
+/**
+ * Access by the API keys in the bucket. The first key that is created closes an open service within `cacheMs` (default: `KEY_CACHE_MS`, 5 s),
+ * and a key that is revoked opens nothing after that time.
+ */
+export function createAccess(bucket: Bucket, { cacheMs = KEY_CACHE_MS }: { cacheMs?: number } = {}): Access {
+  const verifier = createVerifier(bucket, { cacheMs });
   let keyed = false;
   let askedAt = Number.NEGATIVE_INFINITY;
   return {
     open: async () => {
       if (keyed) return false;
-      if (performance.now() - askedAt > KEY_CACHE_MS) {
+      if (performance.now() - askedAt > cacheMs) {
         // Keys are never deleted, so this answer can change in one direction only.
         keyed = await anyKeys(bucket);
         askedAt = performance.now();

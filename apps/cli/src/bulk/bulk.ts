@@ -108,6 +108,8 @@ async function pending({ file, found, options }: Run, tried: ReadonlySet<string>
 async function send(connection: Connection, run: Run, sources: Source[]): Promise<string> {
   const { job, file, progress, options, window } = run;
   const { client, stop } = connection;
+  // A server that is not there, or a key that opens nothing, is told before anything is read and sent.
+  await client.models.list({ maxRetries: 1, signal: stop });
   const seconds = Math.min(windowSeconds(window) + 7 * 86_400, 30 * 86_400);
   const places = await uploadSources(client, file, sources, { seconds, signal: stop, progress, options });
   const { state } = file;
@@ -134,6 +136,8 @@ async function send(connection: Connection, run: Run, sources: Source[]): Promis
 async function seeThrough(connection: Connection, run: Run, id: string): Promise<void> {
   const { job, file, progress } = run;
   const { client, stop } = connection;
+  // A server that is not there, or a key that opens nothing, is told before anything is read and sent.
+  await client.models.list({ maxRetries: 1, signal: stop });
   const batch = await followBatch(client, id, { progress, signal: stop });
   if (batch === null) {
     progress.warn(`The batch ${id} is no longer at the service. What is missing is sent again.`);

@@ -48,7 +48,9 @@ export async function withService(
   if (service !== null) {
     const unlisten = onStopSignal(onSignal);
     try {
-      await stoppable({ client: createClient({ ...options, url: service }), service, stop: controller.signal });
+      // Hours of uploads and downloads: half a minute without an answer ends none of them.
+      const client = createClient({ ...options, url: service }).withOptions({ maxRetries: 6 });
+      await stoppable({ client, service, stop: controller.signal });
     } finally {
       unlisten();
     }

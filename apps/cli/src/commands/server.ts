@@ -20,7 +20,9 @@ export async function follow(
   id: string,
   options: { output?: string; errors?: string },
 ): Promise<BatchView> {
-  const batch = await watchBatch(() => client.batches.retrieve(id), createProgress());
+  // A server that is started anew meanwhile is waited for, half a minute.
+  const patient = client.withOptions({ maxRetries: 6 });
+  const batch = await watchBatch(() => patient.batches.retrieve(id), createProgress());
   await download(client, batch.output_file_id, options.output);
   await download(client, batch.error_file_id, options.errors);
   process.stderr.write(`${summary(batch)}\n`);
