@@ -53,7 +53,7 @@ export function judgingConformance(engine: () => Engine, features: Features): vo
     });
 
     test('also while other calls, judged and not, wait for its slot', async () => {
-      const texts = Array.from({ length: engine().capabilities.slots * 3 }, (_, at) => `number ${at}`);
+      const texts = Array.from({ length: engine().capabilities.slots * 2 }, (_, at) => `number ${at}`);
       const others = texts.map((text) => generate(ask(text, { maxTokens: 40 })));
       const judged = await Promise.all(texts.map((text) => generate({ ...long(text), judge })));
       for (const answer of judged) wasCached(answer);

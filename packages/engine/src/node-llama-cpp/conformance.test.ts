@@ -13,7 +13,7 @@ const id = (token: string) => vocabulary.get(token) ?? Number.NaN;
 
 engineConformance(
   'node-llama-cpp',
-  () => startNodeLlamaCpp({ modelPath, model: 'tiny', slots: 4, contextTokens: 8_192, threads: 1, gpu: false }),
+  () => startNodeLlamaCpp({ modelPath, model: 'tiny', slots: 4, contextTokens: 4_096, threads: 1, gpu: false }),
   {
     image: false,
     audio: false,
