@@ -51,31 +51,39 @@ export function stageFile(
   options: StageOptions = {},
 ): Promise<StagedFile> {
   const bounded = options.maxBytes === undefined ? source : atMost(source, options.maxBytes);
-  return stageBy(bucket, tenant, options.id ?? newId('file-'), (key) =>
-    bucket.write(key, bounded, options.signal === undefined ? {} : { signal: options.signal }),
+  return stageBy(bucket, tenant, options.id ?? newId('file-'), (key, marked) =>
+    bucket.write(key, after(bounded, marked), options.signal === undefined ? {} : { signal: options.signal }),
   );
 }
 
-/** `stageFile` for content that `write` puts at the key in its own way. */
+/** The source, which does not end before `marked` resolves; throws what that throws. */
+async function* after(source: AsyncIterable<Uint8Array>, marked: Promise<void>): AsyncGenerator<Uint8Array> {
+  yield* source;
+  await marked;
+}
+
+/** `stageFile` for content that `write` puts at the key in its own way: there it may not be before `marked` resolves. */
 export async function stageBy(
   bucket: Bucket,
   tenant: string,
   id: string,
-  write: (key: string) => Promise<{ bytes: number }>,
+  write: (key: string, marked: Promise<void>) => Promise<{ bytes: number }>,
 ): Promise<StagedFile> {
   const createdAt = createdSeconds(id);
-  // Written first: whatever happens from here on, the sweep will find content that was never published.
+  // There before the content: whatever happens from then on, the sweep will find content that was never published.
   const marker = layout.file.expires(Math.floor(Date.now() / 1000) + STAGED_SECONDS, tenant, id);
-  await bucket.put(marker, '');
+  const marked = bucket.put(marker, '');
+  marked.catch(() => {});
   const discard = async () => {
     await bucket.delete(layout.file.content(tenant, id));
     await bucket.delete(marker);
   };
   let bytes: number;
   try {
-    bytes = (await write(layout.file.content(tenant, id))).bytes;
+    bytes = (await write(layout.file.content(tenant, id), marked)).bytes;
   } catch (error) {
     // A store that failed may have the content all the same: then the marker must lead the sweep to it.
+    await marked.catch(() => {});
     if (!(error instanceof BucketUnavailableError)) await bucket.delete(marker).catch(() => {});
     throw error;
   }
@@ -93,8 +101,9 @@ export async function stageBy(
 }
 
 /**
- * Makes content that is there visible: first its expiry, so that no crash can make the file immortal, then meta.json,
- * from which moment the file exists, then the entry that lists it. May be repeated.
+ * Makes content that is there visible: its meta.json, from which moment the file exists, its expiry, and the entry that lists it.
+ * They are written side by side. What a crash leaves undone of it, so that the file would be immortal or in no list, the sweep does, led
+ * there by the marker of `stageBy`. May be repeated.
  */
 export async function publishFile(
   bucket: Bucket,
@@ -114,9 +123,11 @@ export async function publishFile(
     status: 'processed',
     ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
   };
-  if (expiresAt !== undefined) await bucket.put(layout.file.expires(expiresAt, tenant, file.id), '');
-  await bucket.put(layout.file.meta(tenant, file.id), JSON.stringify(file));
-  await bucket.put(layout.file.index(tenant, file.id), '');
+  await Promise.all([
+    expiresAt === undefined ? undefined : bucket.put(layout.file.expires(expiresAt, tenant, file.id), ''),
+    bucket.put(layout.file.meta(tenant, file.id), JSON.stringify(file)),
+    bucket.put(layout.file.index(tenant, file.id), ''),
+  ]);
   return file;
 }
 

@@ -141,7 +141,10 @@ async function join(bucket: Bucket, tenant: string, record: UploadRecord, input:
   const keys = input.part_ids.map((part) => layout.upload.part(tenant, record.id, part));
   let staged: StagedFile;
   try {
-    staged = await stageBy(bucket, tenant, newId('file-'), (key) => bucket.concat(key, keys));
+    staged = await stageBy(bucket, tenant, newId('file-'), async (key, marked) => {
+      await marked;
+      return bucket.concat(key, keys);
+    });
   } catch (error) {
     // The parts are gone when another call has ended the upload meanwhile.
     const end = error instanceof ObjectMissingError ? await readEnd(bucket, tenant, record.id) : null;
