@@ -40,9 +40,23 @@ async function flush(url: string): Promise<void> {
 async function drop(connectionString: string): Promise<void> {
   const client = new pg.Client({ connectionString });
   await client.connect();
-  await client.query('DROP SCHEMA bullmq CASCADE');
-  await client.end();
+  try {
+    for (;;) {
+      try {
+        await client.query('DROP SCHEMA bullmq CASCADE');
+        return;
+      } catch (error) {
+        // Those at work hold locks on what is in it: PostgreSQL ends one of two that wait for each other, which may be us.
+        if (!(error instanceof pg.DatabaseError && error.code === DEADLOCK)) throw error;
+      }
+    }
+  } finally {
+    await client.end();
+  }
 }
+
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const DEADLOCK = '40P01';
 
 /** What a worker logs of a shard. */
 const ShardDone = z.object({ time: z.iso.datetime(), msg: z.literal('shard done'), ms: z.number() });
