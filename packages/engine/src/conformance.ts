@@ -14,15 +14,9 @@ import {
   testIf,
 } from './conformance-calls.ts';
 import { judgingConformance } from './conformance-judging.ts';
-import {
-  DEFAULT_SAMPLING,
-  type Engine,
-  EngineError,
-  type GenerateRequest,
-  type MessagePart,
-  type PromptPart,
-} from './port.ts';
-import { png, wav } from './samples.ts';
+import { mediaConformance } from './conformance-media.ts';
+import { slotsConformance } from './conformance-slots.ts';
+import { DEFAULT_SAMPLING, type Engine, EngineError, type GenerateRequest, type PromptPart } from './port.ts';
 
 /** For the tests that watch the engine's process die. */
 export type StartedEngine = Engine & { readonly pid: number };
@@ -254,68 +248,7 @@ export function engineConformance(name: string, start: () => Promise<StartedEngi
 
     judgingConformance(() => engine, features);
 
-    describe('pictures and recordings', () => {
-      const red = png(64, 48, () => [255, 0, 0]);
-      const checks = png(64, 48, (x, y) => (((x >> 3) + (y >> 3)) % 2 === 0 ? [0, 0, 0] : [255, 255, 255]));
-      const show = (...data: Uint8Array[]) =>
-        ask([
-          ...data.map((bytes): MessagePart => ({ type: 'image', data: bytes })),
-          { type: 'text', text: 'What is it?' },
-        ]);
-      const play = (data: Uint8Array) =>
-        ask([
-          { type: 'audio', data },
-          { type: 'text', text: 'What is said?' },
-        ]);
-      const text = ask('What is it?');
-
-      testIf(features.image)('a picture is seen', async () => {
-        const [blind, one, other, again] = await Promise.all([text, show(red), show(checks), show(red)].map(generate));
-        expect(one?.usage.promptTokens).toBeGreaterThan(blind?.usage.promptTokens ?? Infinity);
-        expect(other?.text).not.toBe(one?.text);
-        expect(again?.text).toBe(one?.text);
-      });
-
-      testIf(features.image)('several pictures, in order', async () => {
-        const [both, swapped] = await Promise.all([show(red, checks), show(checks, red)].map(generate));
-        expect(both?.usage.promptTokens).toBe(swapped?.usage.promptTokens);
-        expect(both?.text).not.toBe(swapped?.text);
-      });
-
-      testIf(features.image)('a picture of one pixel', async () => {
-        const answer = await generate(show(png(1, 1, () => [9, 9, 9])));
-        expect(answer.usage.completionTokens).toBeGreaterThan(0);
-      });
-
-      testIf(features.image)('a picture that is none is refused, and nothing else suffers', async () => {
-        const bad = [new Uint8Array([1, 2, 3]), new Uint8Array(0), red.subarray(0, 60)];
-        const refused = Promise.all(bad.map((data) => failure(generate(show(data)))));
-        const fine = await Promise.all([generate(show(red)), generate(text)]);
-        expect((await refused).map(({ code }) => code)).toEqual(['bad_media', 'bad_media', 'bad_media']);
-        expect(fine.every(({ usage }) => usage.completionTokens > 0)).toBe(true);
-      });
-
-      testIf(features.audio)('a recording is heard', async () => {
-        const [low, high, longer] = await Promise.all(
-          [wav(1, 220), wav(1, 1_900), wav(3, 220)].map(play).map(generate),
-        );
-        expect(low?.text).not.toBe(high?.text);
-        expect(longer?.usage.promptTokens).toBeGreaterThan(low?.usage.promptTokens ?? Infinity);
-      });
-
-      testIf(features.audio)('a recording that is none is refused', async () => {
-        expect((await failure(generate(play(new Uint8Array([1, 2, 3]))))).code).toBe('bad_media');
-        expect((await failure(generate(play(wav(0, 1))))).code).toBe('bad_media');
-      });
-
-      testIf(!features.image)('pictures are refused where there is no encoder', async () => {
-        expect((await failure(generate(show(red)))).code).toBe('unsupported');
-      });
-
-      testIf(!features.audio)('recordings are refused where there is no encoder', async () => {
-        expect((await failure(generate(play(wav(1, 220))))).code).toBe('unsupported');
-      });
-    });
+    mediaConformance(() => engine, features);
 
     test('a prompt longer than the context is refused with both counts', async () => {
       const { contextTokens } = engine.capabilities;
@@ -325,49 +258,7 @@ export function engineConformance(name: string, start: () => Promise<StartedEngi
       expect(Number(/\d{4,}/.exec(error.message)?.[0])).toBeGreaterThan(contextTokens);
     });
 
-    describe('slots', () => {
-      test('work side by side', async () => {
-        const order: string[] = [];
-        const long = generate(ask('a', { maxTokens: 600, ...endless(features) })).then(() => order.push('long'));
-        const short = generate(ask('b', { maxTokens: 3 })).then(() => order.push('short'));
-        await Promise.all([long, short]);
-        expect(order).toEqual(['short', 'long']);
-      });
-
-      test('more calls than slots wait and are all answered', async () => {
-        const texts = Array.from({ length: engine.capabilities.slots * 3 }, (_, at) => `number ${at}`);
-        const answers = await Promise.all(texts.map((text) => generate(ask(text, { maxTokens: 20 }))));
-        const alone = await generate(ask('number 3', { maxTokens: 20 }));
-        expect(answers[3]?.text).toBe(alone.text);
-      });
-
-      test('a cancelled call frees its slot', async () => {
-        const controller = new AbortController();
-        const calls = busy(engine, features, controller.signal);
-        await sleep(200);
-        const before = performance.now();
-        controller.abort();
-        expect(await codes(calls)).toEqual(calls.map(() => 'aborted'));
-        // The calls had thousands of tokens to go.
-        await Promise.all(calls.map(() => generate(ask('next', { maxTokens: 3 }))));
-        expect(performance.now() - before).toBeLessThan(2_500);
-      });
-
-      test('a call may be cancelled while it waits', async () => {
-        const running = new AbortController();
-        const calls = busy(engine, features, running.signal);
-        // Till they are in their slots: the one that comes late must not overtake them.
-        await sleep(100);
-        const waiting = new AbortController();
-        const late = failure(engine.generate(ask('late'), waiting.signal));
-        await sleep(20);
-        waiting.abort();
-        expect((await late).code).toBe('aborted');
-        running.abort();
-        await codes(calls);
-        expect((await failure(engine.generate(ask('never'), AbortSignal.abort()))).code).toBe('aborted');
-      });
-    });
+    slotsConformance(() => engine, features);
 
     describe('the end', () => {
       test('killed: pending calls fail with engine_died, then `ended` says how', async () => {
