@@ -1,10 +1,10 @@
-import { BucketUnavailableError, BucketUrlError, openBucket } from '@batchmill/bucket';
+import { openBucket } from '@batchmill/bucket';
 import { ConfigError, keepHeapSmall, loadConfig } from '@batchmill/config';
 import { retentionOf } from '@batchmill/files';
 import { createGuard } from '@batchmill/guard';
-import { openQueues, openRateLimit, QueueUnavailableError } from '@batchmill/queue';
-import { loadPolicies, PolicyError } from '@batchmill/safety';
-import { createLogger, startTraces } from '@batchmill/telemetry';
+import { openQueues, openRateLimit } from '@batchmill/queue';
+import { loadPolicies } from '@batchmill/safety';
+import { createLogger, endInOrder, failedStart, startTraces } from '@batchmill/telemetry';
 import { serve } from './server.ts';
 
 /**
@@ -49,28 +49,13 @@ async function main(): Promise<void> {
   });
   log.info({ url: server.url, bucket: bucket.url, queue: queues.kind }, 'the API is up');
 
-  let stopping = false;
-  const stop = async (signal: string) => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, 'stopping');
+  endInOrder(log, async () => {
     await server.close();
     await rate.close();
     await queues.close();
     await bucket.close();
     await endTraces();
-    log.info('stopped');
-    process.exit(0);
-  };
-  process.on('SIGTERM', () => void stop('SIGTERM'));
-  process.on('SIGINT', () => void stop('SIGINT'));
+  });
 }
 
-main().catch((error: unknown) => {
-  const told = [ConfigError, PolicyError, BucketUrlError, BucketUnavailableError, QueueUnavailableError].some(
-    (k) => error instanceof k,
-  );
-  if (told && error instanceof Error) process.stderr.write(`${error.message}\n`);
-  else log.fatal({ err: error }, 'the API could not start');
-  process.exit(1);
-});
+main().catch((error: unknown) => failedStart(log, error));

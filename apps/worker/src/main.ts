@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { openBucket } from '@batchmill/bucket';
 import { ConfigError, keepHeapSmall, loadConfig } from '@batchmill/config';
 import { openQueues } from '@batchmill/queue';
-import { createLogger, METRICS_TYPE, metricsText, startTraces } from '@batchmill/telemetry';
+import { createLogger, endInOrder, failedStart, METRICS_TYPE, metricsText, startTraces } from '@batchmill/telemetry';
 import { readArguments } from './arguments.ts';
 import { startWorker, type Worker } from './worker.ts';
 
@@ -40,11 +40,7 @@ async function main(): Promise<void> {
     },
   );
 
-  let stopping = false;
-  const stop = async (why: string) => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ why }, 'stopping');
+  const stop = endInOrder(log, async () => {
     const late = () => {
       log.error('not everything could be handed in before the time was over; what was not is done again');
       process.exit(1);
@@ -55,11 +51,7 @@ async function main(): Promise<void> {
     await queues.close();
     await bucket.close();
     await endTraces();
-    log.info('stopped');
-    process.exit(0);
-  };
-  process.on('SIGTERM', () => void stop('SIGTERM'));
-  process.on('SIGINT', () => void stop('SIGINT'));
+  });
 
   let said = '';
   worker = await startWorker({
@@ -112,18 +104,4 @@ function serveHealth(state: () => object, ready: () => Promise<void>): { close()
   return server;
 }
 
-/** Errors whose message is for the operator. By name: a control worker does not load the engine to know its errors. */
-const TOLD = new Set([
-  'ConfigError',
-  'BucketUrlError',
-  'BucketUnavailableError',
-  'QueueUnavailableError',
-  'EngineError',
-  'IdentityError',
-]);
-
-main().catch((error: unknown) => {
-  if (error instanceof Error && TOLD.has(error.name)) process.stderr.write(`${error.message}\n`);
-  else log.fatal({ err: error }, 'the worker could not start');
-  process.exit(1);
-});
+main().catch((error: unknown) => failedStart(log, error));
