@@ -65,6 +65,14 @@ export function openApiDocument(api: Api) {
   });
 }
 
+/** A JSON body that must be there. Its route has `jsonLimit` as middleware. */
+export function jsonBody<T extends z.ZodType>(schema: T) {
+  return { required: true, content: { 'application/json': { schema } } };
+}
+
+/** The error responses of a route that takes JSON. */
+export const BODY_ERROR = { 400: ERROR[400], 413: ERROR[413], 415: ERROR[415] };
+
 /** Declares how requests are authenticated; needed once per API. */
 export function declareSecurity(api: Api): void {
   api.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {

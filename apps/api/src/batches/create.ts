@@ -3,7 +3,7 @@ import { BatchCreate, BatchObject } from '@batchmill/contract';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, json, jsonBody } from '../openapi.ts';
 import { acceptBatch } from './accept.ts';
 
 const Headers = z.object({
@@ -21,13 +21,11 @@ export function createBatchRoute(api: Api, deps: Deps): void {
       'The file is checked after this call has returned: a wrong line shows as status `failed`, with its number. A content ' +
       "policy can be chosen by `x-content-policy` or `metadata.content_policy`; it is applied beside the account's own.",
     middleware: jsonLimit(deps.limits.jsonBytes),
-    request: { headers: Headers, body: { required: true, content: { 'application/json': { schema: BatchCreate } } } },
+    request: { headers: Headers, body: jsonBody(BatchCreate) },
     responses: {
       200: json('The batch', BatchObject),
       ...ANY_ERROR,
-      400: ERROR[400],
-      413: ERROR[413],
-      415: ERROR[415],
+      ...BODY_ERROR,
     },
   });
   api.openapi(route, async (c) => {

@@ -6,7 +6,7 @@ import { createRoute } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { noFile } from '../files/errors.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, json, jsonBody } from '../openapi.ts';
 
 export function estimateBatchRoute(api: Api, { bucket, batch, limits, scaling }: Deps): void {
   const route = createRoute({
@@ -19,13 +19,11 @@ export function estimateBatchRoute(api: Api, { bucket, batch, limits, scaling }:
       'Reads the file as the planner would, and runs nothing. The times come from the speed that workers measured at such work; ' +
       'how long documents and recordings are that are not in the file shows only when they are opened.',
     middleware: jsonLimit(limits.jsonBytes),
-    request: { body: { required: true, content: { 'application/json': { schema: EstimateCreate } } } },
+    request: { body: jsonBody(EstimateCreate) },
     responses: {
       200: json('The estimate', BatchEstimate),
       ...ANY_ERROR,
-      400: ERROR[400],
-      413: ERROR[413],
-      415: ERROR[415],
+      ...BODY_ERROR,
     },
   });
   api.openapi(route, async (c) => {

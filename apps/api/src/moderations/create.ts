@@ -2,7 +2,7 @@ import { ModerationRequest, ModerationResponse, moderationTexts, newId } from '@
 import { createRoute } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, json, jsonBody } from '../openapi.ts';
 
 export function createModerationRoute(api: Api, { limits, moderate, policies }: Deps): void {
   const route = createRoute({
@@ -16,13 +16,11 @@ export function createModerationRoute(api: Api, { limits, moderate, policies }: 
       '`/v1/moderations` is an endpoint too. `looked_for` says what was looked for: of other categories `false` means nothing. ' +
       'Texts are not kept.',
     middleware: jsonLimit(limits.jsonBytes),
-    request: { body: { required: true, content: { 'application/json': { schema: ModerationRequest } } } },
+    request: { body: jsonBody(ModerationRequest) },
     responses: {
       200: json('A result for each text', ModerationResponse),
       ...ANY_ERROR,
-      400: ERROR[400],
-      413: ERROR[413],
-      415: ERROR[415],
+      ...BODY_ERROR,
     },
   });
   api.openapi(route, async (c) => {

@@ -3,7 +3,7 @@ import { createTrigger } from '@batchmill/triggers';
 import { createRoute } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, json, jsonBody } from '../openapi.ts';
 
 export function createTriggerRoute(api: Api, { bucket, limits, policies }: Deps): void {
   const route = createRoute({
@@ -15,13 +15,11 @@ export function createTriggerRoute(api: Api, { bucket, limits, policies }: Deps)
     description:
       'The secret, yours or a made-up one, is shown in this answer only. The template is tried on `sample_event`.',
     middleware: jsonLimit(limits.jsonBytes),
-    request: { body: { required: true, content: { 'application/json': { schema: TriggerCreate } } } },
+    request: { body: jsonBody(TriggerCreate) },
     responses: {
       200: json('The trigger', TriggerObject),
       ...ANY_ERROR,
-      400: ERROR[400],
-      413: ERROR[413],
-      415: ERROR[415],
+      ...BODY_ERROR,
     },
   });
   api.openapi(route, async (c) => {

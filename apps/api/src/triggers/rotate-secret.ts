@@ -3,7 +3,7 @@ import { rotateTriggerSecret } from '@batchmill/triggers';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, ERROR, json, jsonBody } from '../openapi.ts';
 import { noTrigger } from './errors.ts';
 
 export function rotateTriggerSecretRoute(api: Api, { bucket, limits }: Deps): void {
@@ -17,14 +17,13 @@ export function rotateTriggerSecretRoute(api: Api, { bucket, limits }: Deps): vo
     middleware: jsonLimit(limits.jsonBytes),
     request: {
       params: z.object({ trigger_id: z.string() }),
-      body: { required: true, content: { 'application/json': { schema: TriggerSecretRotate } } },
+      body: jsonBody(TriggerSecretRotate),
     },
     responses: {
       200: json('The trigger, with its secret', TriggerObject),
       ...ANY_ERROR,
-      400: ERROR[400],
+      ...BODY_ERROR,
       404: ERROR[404],
-      415: ERROR[415],
     },
   });
   api.openapi(route, async (c) => {

@@ -3,7 +3,7 @@ import { completeUpload } from '@batchmill/files';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, ERROR, json, jsonBody } from '../openapi.ts';
 import { noUpload } from './errors.ts';
 
 export function completeUploadRoute(api: Api, { bucket, limits }: Deps): void {
@@ -17,15 +17,13 @@ export function completeUploadRoute(api: Api, { bucket, limits }: Deps): void {
     middleware: jsonLimit(limits.jsonBytes),
     request: {
       params: z.object({ upload_id: z.string() }),
-      body: { required: true, content: { 'application/json': { schema: UploadComplete } } },
+      body: jsonBody(UploadComplete),
     },
     responses: {
       200: json('The completed upload, with its file', UploadObject),
       ...ANY_ERROR,
-      400: ERROR[400],
+      ...BODY_ERROR,
       404: ERROR[404],
-      413: ERROR[413],
-      415: ERROR[415],
     },
   });
   api.openapi(route, async (c) => {

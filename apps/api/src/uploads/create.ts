@@ -3,7 +3,7 @@ import { createUpload, secondsOf } from '@batchmill/files';
 import { createRoute } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, json, jsonBody } from '../openapi.ts';
 
 export function createUploadRoute(api: Api, { bucket, batch, limits }: Deps): void {
   const route = createRoute({
@@ -14,13 +14,11 @@ export function createUploadRoute(api: Api, { bucket, batch, limits }: Deps): vo
     summary: 'Begin an upload in parts',
     description: 'The upload must be completed within an hour.',
     middleware: jsonLimit(limits.jsonBytes),
-    request: { body: { required: true, content: { 'application/json': { schema: UploadCreate } } } },
+    request: { body: jsonBody(UploadCreate) },
     responses: {
       200: json('The upload', UploadObject),
       ...ANY_ERROR,
-      400: ERROR[400],
-      413: ERROR[413],
-      415: ERROR[415],
+      ...BODY_ERROR,
     },
   });
   api.openapi(route, async (c) => {

@@ -3,7 +3,7 @@ import { partUrls } from '@batchmill/files';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, ERROR, json, jsonBody } from '../openapi.ts';
 import { noUpload } from './errors.ts';
 
 export function createPartUrlsRoute(api: Api, { bucket, limits }: Deps): void {
@@ -19,15 +19,13 @@ export function createPartUrlsRoute(api: Api, { bucket, limits }: Deps): void {
     middleware: jsonLimit(limits.jsonBytes),
     request: {
       params: z.object({ upload_id: z.string() }),
-      body: { required: true, content: { 'application/json': { schema: UploadPartUrlsCreate } } },
+      body: jsonBody(UploadPartUrlsCreate),
     },
     responses: {
       200: json('A URL for each part', UploadPartUrls),
       ...ANY_ERROR,
-      400: ERROR[400],
+      ...BODY_ERROR,
       404: ERROR[404],
-      413: ERROR[413],
-      415: ERROR[415],
     },
   });
   api.openapi(route, async (c) => {

@@ -3,7 +3,7 @@ import { createEndpoint } from '@batchmill/webhooks';
 import { createRoute } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, json, jsonBody } from '../openapi.ts';
 
 export function createWebhookEndpointRoute(api: Api, { bucket, limits, webhooks }: Deps): void {
   const route = createRoute({
@@ -14,13 +14,11 @@ export function createWebhookEndpointRoute(api: Api, { bucket, limits, webhooks 
     summary: 'Have events posted to a URL',
     description: 'Signed as Standard Webhooks; the secret is shown in this answer only.',
     middleware: jsonLimit(limits.jsonBytes),
-    request: { body: { required: true, content: { 'application/json': { schema: WebhookEndpointCreate } } } },
+    request: { body: jsonBody(WebhookEndpointCreate) },
     responses: {
       200: json('The endpoint', WebhookEndpointObject),
       ...ANY_ERROR,
-      400: ERROR[400],
-      413: ERROR[413],
-      415: ERROR[415],
+      ...BODY_ERROR,
     },
   });
   api.openapi(route, async (c) =>

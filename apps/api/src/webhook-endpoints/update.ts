@@ -3,7 +3,7 @@ import { updateEndpoint } from '@batchmill/webhooks';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Api, Deps } from '../deps.ts';
 import { jsonLimit } from '../http/json-limit.ts';
-import { ANY_ERROR, ERROR, json } from '../openapi.ts';
+import { ANY_ERROR, BODY_ERROR, ERROR, json, jsonBody } from '../openapi.ts';
 import { noEndpoint } from './errors.ts';
 
 export function updateWebhookEndpointRoute(api: Api, { bucket, limits, webhooks }: Deps): void {
@@ -17,15 +17,13 @@ export function updateWebhookEndpointRoute(api: Api, { bucket, limits, webhooks 
     middleware: jsonLimit(limits.jsonBytes),
     request: {
       params: z.object({ endpoint_id: z.string() }),
-      body: { required: true, content: { 'application/json': { schema: WebhookEndpointUpdate } } },
+      body: jsonBody(WebhookEndpointUpdate),
     },
     responses: {
       200: json('The endpoint', WebhookEndpointObject),
       ...ANY_ERROR,
-      400: ERROR[400],
+      ...BODY_ERROR,
       404: ERROR[404],
-      413: ERROR[413],
-      415: ERROR[415],
     },
   });
   api.openapi(route, async (c) => {
