@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { writeCombined } from '../models/combined.ts';
 import { Command, runCommand } from '../servers/command.ts';
 import { newHome, ServiceProcess } from '../servers/service.ts';
 import { clientOf } from './suite.ts';
@@ -209,17 +210,25 @@ describe('against a server', () => {
 });
 
 describe('without a server', () => {
-  test('a service of its own reads a document and leaves nothing behind', async () => {
+  test('a service of its own reads a document and leaves nothing behind but what it made of the model file', async () => {
     await example('ocr/invoice.pdf', 'invoice.pdf');
-    const run = await runCommand(['ocr', scans, '--out', out, '--text-layer', 'only']);
+    const combined = join(work, 'combined.gguf');
+    await writeCombined(combined, 'llama.cpp');
+    const run = await runCommand(['ocr', scans, '--out', out, '--text-layer', 'only'], {
+      MODEL: combined,
+      XDG_CACHE_HOME: join(work, 'cache'),
+    });
     expect(run).toMatchObject({ code: 0, stderr: expect.stringMatching(/1 of 1 files are done/) });
     expect(await text('invoice.md')).toMatch(/Invoice 2041/);
     expect(await readdir(join(out, '.batchmill'))).toEqual(['state.json']);
+    expect(await readdir(join(work, 'cache', 'batchmill', 'models', 'split'))).toEqual([
+      expect.stringMatching(/^combined-/),
+    ]);
   });
 
   test('stopped on Ctrl-C, it goes on where it was', async () => {
     for (let i = 0; i < 4; i++) await example('ocr/deliveries.pdf', `${i}.pdf`);
-    const args = ['ocr', scans, '--out', out, '--max-tokens', '100'];
+    const args = ['ocr', scans, '--out', out, '--max-tokens', '60'];
     const command = new Command(args, { PART_INTERVAL: '1' });
     await command.said(/batch_\w+: 4 files/);
     const id = /batch_\w+/.exec(command.stderr)?.[0];

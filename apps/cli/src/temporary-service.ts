@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, loadConfig } from '@batchmill/config';
 import { createLogger } from '@batchmill/telemetry';
+import { cacheFolder } from './cache.ts';
 import type { Progress } from './progress.ts';
 import { type Service, startService } from './service.ts';
 import { onStopSignal } from './signals.ts';
@@ -44,7 +45,9 @@ export async function withTemporaryService(
       .then(remove)
       .finally(() => process.exit(130));
   });
-  const config = { ...loadConfig(), ...options.config, home };
+  const settings = { ...loadConfig(), ...options.config, home };
+  // What is downloaded or split outlives the folder: the next one takes it from there.
+  const config = { ...settings, model: { ...settings.model, cache: cacheFolder('models') } };
   try {
     service = await startService({
       config,

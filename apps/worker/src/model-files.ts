@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Config } from '@batchmill/config';
 import { resolveModel, splitIfCombined } from '@batchmill/engine';
 
@@ -13,7 +12,7 @@ export async function modelFiles(
 ): Promise<{ model: string; mmproj: string | null }> {
   const get = async (source: string, sha256: string | null) => {
     const path = await modelFile(config, source, sha256, onProgress);
-    const parts = await splitIfCombined(path, cacheOf(config), {
+    const parts = await splitIfCombined(path, config.model.cache, {
       onProgress: (written, total) =>
         onProgress?.('splitting the model file into text model and encoders', written, total),
     });
@@ -28,8 +27,6 @@ export async function modelFiles(
   };
 }
 
-const cacheOf = ({ home }: Config) => join(home, 'models');
-
 /** One GGUF on this machine, downloaded first where it is not. @throws EngineError `model_unusable` */
 export function modelFile(
   config: Config,
@@ -38,7 +35,7 @@ export function modelFile(
   onProgress?: (message: string, done?: number, total?: number) => void,
 ): Promise<string> {
   return resolveModel(source, {
-    cacheDir: cacheOf(config),
+    cacheDir: config.model.cache,
     ...(sha256 === null ? {} : { sha256 }),
     onProgress: ({ file, receivedBytes, totalBytes }) =>
       onProgress?.(`downloading ${file}`, receivedBytes, totalBytes ?? undefined),

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
@@ -217,6 +218,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
       sha256: e.MODEL_SHA256 ?? null,
       mmprojSha256: e.MMPROJ_SHA256 ?? null,
       name: e.MODEL_NAME ?? (shipped ? SHIPPED.name : modelName(e.MODEL ?? '')),
+      /** Folder of what is downloaded, and of combined files that were split. */
+      cache: join(e.BATCHMILL_HOME, 'models'),
     },
     engine: {
       kind: e.ENGINE,
