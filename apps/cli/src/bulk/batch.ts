@@ -26,7 +26,8 @@ const Batch = BatchObject.pick({
 export type Batch = z.infer<typeof Batch>;
 
 const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'expired', 'cancelled']);
-const LOOK_EVERY_MS = 1_000;
+/** Between looks: short at first, since a few files take no longer, then a second. */
+const LOOK_EVERY_MS = { first: 100, most: 1_000 };
 /** So long the service may be away before this gives up watching. The batch is not touched by that. */
 const AWAY_MS = 15 * 60_000;
 /** So long the results stay at the service, in case somebody wants to look at them there. */
@@ -80,7 +81,7 @@ export async function followBatch(
   const { progress, signal } = options;
   const meter = new Meter();
   let seenAt = Date.now();
-  for (;;) {
+  for (let pause = LOOK_EVERY_MS.first; ; pause = Math.min(pause * 1.25, LOOK_EVERY_MS.most)) {
     signal.throwIfAborted();
     try {
       const batch = await getBatch(client, id);
@@ -100,6 +101,6 @@ export async function followBatch(
       progress.update('the service does not answer; waiting for it');
     }
     // Aborted: said at the top of the loop.
-    await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+    await sleep(pause, undefined, { signal }).catch(() => {});
   }
 }
