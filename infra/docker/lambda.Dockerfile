@@ -28,6 +28,6 @@ COPY --from=build /var/task /var/task
 # Types are stripped and code is compiled once, here, and not by every sandbox that starts: half of a cold start. Also what a request
 # loads late: nothing can be written there later.
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/var/task/.compile-cache
-RUN node --input-type=module -e "const late = ['bucket/src/s3/bucket', 'queue/src/backend', 'queue/src/queues', 'queue/src/limiters', 'safety/src/lexicon/index', 'safety/src/personal-data/index', 'safety/src/rules/index', 'safety/src/secrets/index', 'safety/src/policy/parse', 'telemetry/src/otlp']; for (const path of ['apps/api/lambda.mjs', 'apps/api/src/lambda/api.ts', ...late.map((path) => 'packages/' + path + '.ts')]) await import('/var/task/' + path); await Promise.all(['ioredis', 'pg'].map((name) => import(name))); process.exit(0)"
+RUN node --input-type=module -e "const late = ['bucket/src/s3/bucket', 'queue/src/backend', 'queue/src/queues', 'queue/src/limiters', 'safety/src/lexicon/index', 'safety/src/personal-data/index', 'safety/src/rules/index', 'safety/src/secrets/index', 'safety/src/policy/parse', 'telemetry/src/otlp']; for (const path of ['apps/api/lambda.mjs', 'apps/api/src/lambda/api.ts', ...late.map((path) => 'packages/' + path + '.ts')]) await import('/var/task/' + path); await Promise.all(['ioredis', 'pg', 'undici'].map((name) => import(name))); process.exit(0)"
 WORKDIR /var/task/apps/api
 CMD ["lambda.handler"]
