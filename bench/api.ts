@@ -1,11 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Agent, FormData, request } from 'undici';
-import { freePorts } from '../test/servers/ports.ts';
-import { startRedis } from '../test/servers/redis.ts';
-import { memoryOf, ServiceProcess } from '../test/servers/service.ts';
+import { memoryOf } from '../test/servers/service.ts';
+import { startApiStack } from './api-stack.ts';
 import type { BenchOptions } from './main.ts';
 
 /**
@@ -34,23 +29,9 @@ const MIX: readonly [Call, number][] = [
 
 export async function run(options: BenchOptions): Promise<Record<string, number>> {
   const seconds = options.quick ? 10 : 60;
-  const folder = await mkdtemp(join(tmpdir(), 'batchmill-bench-'));
-  const [port = 0] = await freePorts(1);
-  const redis = await startRedis();
-  const env = { QUEUE_URL: redis.url, BUCKET_URL: pathToFileURL(join(folder, 'bucket')).href, PORT: String(port) };
-  const api = await ServiceProcess.start({
-    entry: 'apps/api/src/main.ts',
-    env: { ...env, LOG_LEVEL: 'info' },
-    ready: (p) => p.includes('the API is up'),
-  });
-  const control = await ServiceProcess.start({
-    entry: 'apps/worker/src/main.ts',
-    args: ['--roles', 'control'],
-    env: { ...env, LOG_LEVEL: 'info' },
-    ready: (p) => p.includes('worker is up'),
-  });
+  const stack = await startApiStack();
   const agent = new Agent({ connections: CLIENTS });
-  const clients = new Clients(`http://127.0.0.1:${port}/v1`, agent);
+  const clients = new Clients(`${stack.url}/v1`, agent);
   try {
     // Something to list before anybody asks.
     for (let i = 0; i < 100; i++) {
@@ -67,14 +48,11 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
       requests_per_s: thinking.perSecond,
       flat_out_per_s: flatOut.perSecond,
       flat_out_p99_ms: at(flatOut.times, 0.99),
-      peak_rss_mb: Math.round(memoryOf(api.pid).peakMb),
+      peak_rss_mb: Math.round(memoryOf(stack.api.pid).peakMb),
     };
   } finally {
     await agent.close();
-    await api.end();
-    await control.end();
-    await redis.stop();
-    await rm(folder, { recursive: true, force: true });
+    await stack.stop();
   }
 }
 

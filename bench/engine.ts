@@ -11,6 +11,7 @@ import { startRedis } from '../test/servers/redis.ts';
 import { startStack } from '../test/servers/stack.ts';
 import { socketBelow } from './engine-socket.ts';
 import type { BenchOptions } from './main.ts';
+import { median } from './median.ts';
 import { middleModel } from './middle-model.ts';
 
 /**
@@ -69,12 +70,6 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
     await redis.stop();
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
 /** About 130 tokens, and no two alike from their first words on: nobody profits from a prompt cache. */

@@ -4,6 +4,7 @@ import { personalData } from '@batchmill/safety/personal-data';
 import { rules } from '@batchmill/safety/rules';
 import { secrets } from '@batchmill/safety/secrets';
 import type { BenchOptions } from './main.ts';
+import { median } from './median.ts';
 import { prose } from './prose.ts';
 
 /**
@@ -67,7 +68,8 @@ export async function run({ quick }: BenchOptions): Promise<Record<string, numbe
     const alone = await speed(large.length, () => one.judge([{ id: 'a', text: large }], context));
     process.stderr.write(`  ${filter.name} alone: ${alone.toFixed(0)} MB/s\n`);
   }
-  return { mb_per_s: median(speeds), mb_per_s_10mb: median(speedsLarge) };
+  const figure = (values: readonly number[]) => Number(median(values).toFixed(1));
+  return { mb_per_s: figure(speeds), mb_per_s_10mb: figure(speedsLarge) };
 }
 
 async function speed(bytes: number, work: () => Promise<unknown>): Promise<number> {
@@ -75,8 +77,4 @@ async function speed(bytes: number, work: () => Promise<unknown>): Promise<numbe
   await work();
   const { user, system } = process.threadCpuUsage(before);
   return bytes / (user + system);
-}
-
-function median(values: readonly number[]): number {
-  return Number((values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0).toFixed(1));
 }

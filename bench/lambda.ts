@@ -10,6 +10,7 @@ import { type Asked, FUNCTION_URL } from '../test/lambda/events.ts';
 import { LambdaFunction } from '../test/lambda/function.ts';
 import { startRedis } from '../test/servers/redis.ts';
 import type { BenchOptions } from './main.ts';
+import { median } from './median.ts';
 
 /**
  * The API as a Lambda function, in sandboxes that have just started: `cold_ms`, from the start of the process until the first request
@@ -78,8 +79,4 @@ async function creation(bucket: Bucket, tenant: string, headers: Record<string, 
     headers: { ...headers, 'content-type': 'application/json' },
     body: Buffer.from(JSON.stringify({ input_file_id: id, endpoint, completion_window: '24h' })),
   };
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }

@@ -1,12 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { Agent, request } from 'undici';
-import { freePorts } from '../test/servers/ports.ts';
-import { startRedis } from '../test/servers/redis.ts';
-import { ServiceProcess } from '../test/servers/service.ts';
+import { startApiStack } from './api-stack.ts';
 import type { BenchOptions } from './main.ts';
 
 /**
@@ -20,30 +14,8 @@ const PER_SECOND = 500;
 
 export async function run(options: BenchOptions): Promise<Record<string, number>> {
   const events = options.items ?? (options.quick ? 3_000 : 20_000);
-  const folder = await mkdtemp(join(tmpdir(), 'batchmill-bench-'));
-  const [port = 0] = await freePorts(1);
-  const redis = await startRedis();
-  const env = {
-    QUEUE_URL: redis.url,
-    BUCKET_URL: pathToFileURL(join(folder, 'bucket')).href,
-    PORT: String(port),
-    LOG_LEVEL: 'warn',
-    SWEEP_INTERVAL: '1',
-  };
-  const startApi = () =>
-    ServiceProcess.start({
-      entry: 'apps/api/src/main.ts',
-      env: { ...env, LOG_LEVEL: 'info' },
-      ready: (p) => p.includes('the API is up'),
-    });
-  const control = await ServiceProcess.start({
-    entry: 'apps/worker/src/main.ts',
-    args: ['--roles', 'control'],
-    env: { ...env, LOG_LEVEL: 'info' },
-    ready: (p) => p.includes('worker is up'),
-  });
-  let api = await startApi();
-  const url = `http://127.0.0.1:${port}`;
+  const stack = await startApiStack({ SWEEP_INTERVAL: '1' });
+  const { api, url } = stack;
   const agent = new Agent({ connections: 64 });
   try {
     const made = await request(`${url}/v1/triggers`, {
@@ -105,7 +77,7 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
         // One after the other, however slow the machine is.
         restarts = restarts.then(async () => {
           await api.kill();
-          api = await startApi();
+          await api.start();
           // Not when the API answers again, but when the sender has caught up. What comes after that counts, late or not.
           await Promise.all(underWay.slice());
           if (--outages === 0) quietUntil = performance.now();
@@ -140,10 +112,7 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
     };
   } finally {
     await agent.close();
-    await api.end();
-    await control.end();
-    await redis.stop();
-    await rm(folder, { recursive: true, force: true });
+    await stack.stop();
   }
 }
 
