@@ -33,6 +33,7 @@ const MODELS = ['packages/engine', 'packages/media', 'packages/tasks', 'sharp', 
 
 interface Run {
   stdout: string;
+  stderr: string;
   loaded: Set<string>;
 }
 
@@ -43,7 +44,7 @@ async function run(args: readonly string[], env: Record<string, string> = {}): P
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   const line = /^loaded: (.*)$/m.exec(stderr)?.[1];
   if (line === undefined) throw new Error(`it did not come to its end: ${stderr}`);
-  return { stdout, loaded: new Set(z.array(z.string()).parse(JSON.parse(line))) };
+  return { stdout, stderr, loaded: new Set(z.array(z.string()).parse(JSON.parse(line))) };
 }
 
 const among = (names: readonly string[], { loaded }: Run) => names.filter((name) => loaded.has(name));
@@ -128,6 +129,9 @@ describe('the API', () => {
     const judged = await ask('POST', '/v1/moderations', { input: 'a' }, more);
     expect(judged.stdout).toBe('200');
     expect(among(heavy, judged)).toEqual(heavy);
+    await writeFile(join(policies, 'default.yaml'), 'version: 1\nname: default\ncategories:\n  hate: blocks\n');
+    const wrong = await ask('GET', '/v1/batches', undefined, more);
+    expect(wrong).toMatchObject({ stdout: '', stderr: expect.stringContaining('default.yaml:4:9: ') });
   });
 });
 

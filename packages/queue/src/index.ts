@@ -11,6 +11,6 @@ export {
   type ShardJob,
   type ShardRef,
 } from './jobs.ts';
-export { checkQueueUrl, openQueues } from './open.ts';
+export { openQueues } from './open.ts';
 export type { ConsumeOptions, Consumer, Queues, ShardTaker } from './port.ts';
 export { openRateLimit, type RateLimit } from './rate.ts';

@@ -7,16 +7,11 @@ import type { Queues } from './port.ts';
  * @throws Error that names the URL's host, never its password.
  */
 export async function openQueues(url: string): Promise<Queues> {
-  checkQueueUrl(url);
+  const scheme = url.split(':', 1)[0] ?? '';
+  if (!SCHEMES.includes(scheme))
+    throw new Error(`QUEUE_URL must begin with redis://, rediss:// or postgres://, not ${scheme}://`);
   const [{ openBackend }, { queuesOn }] = await Promise.all([import('./backend.ts'), import('./queues.ts')]);
   return queuesOn(await openBackend(url));
-}
-
-/** @throws Error if the scheme is none that `openQueues` knows, without asking the server anything. */
-export function checkQueueUrl(url: string): void {
-  const scheme = url.split(':', 1)[0];
-  if (!SCHEMES.some((known) => known === scheme))
-    throw new Error(`QUEUE_URL must begin with redis://, rediss:// or postgres://, not ${scheme}://`);
 }
 
 const SCHEMES = ['redis', 'rediss', 'postgres', 'postgresql'];

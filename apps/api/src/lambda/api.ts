@@ -2,7 +2,7 @@ import { openBucket } from '@batchmill/bucket';
 import { ConfigError, loadConfig } from '@batchmill/config';
 import { createGuard } from '@batchmill/guard';
 import { anyKeys } from '@batchmill/keys';
-import { checkQueueUrl, openQueues, type Queues } from '@batchmill/queue';
+import { openQueues, type Queues } from '@batchmill/queue';
 import { loadPolicies } from '@batchmill/safety';
 import { createLogger } from '@batchmill/telemetry';
 import { createApi } from '../api.ts';
@@ -25,7 +25,6 @@ export async function openApi(env: NodeJS.ProcessEnv = process.env): Promise<Api
   if (config.bucketUrl === null || config.queueUrl === null)
     throw new ConfigError('Set BUCKET_URL and QUEUE_URL: a function shares both with the workers.');
   const { queueUrl } = config;
-  checkQueueUrl(queueUrl);
   const [policies, bucket] = await Promise.all([loadPolicies(config.safety.policies), openBucket(config.bucketUrl)]);
   // With the first request that needs it: half of a cold start is the queue, and reading needs none.
   let opened: Promise<Queues> | undefined;
