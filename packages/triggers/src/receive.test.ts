@@ -30,6 +30,7 @@ beforeEach(async () => {
       return CERT;
     },
     onError: () => {},
+    refreshMs: 400,
   });
 });
 afterEach(async () => {
@@ -97,13 +98,13 @@ test('a change is in force within seconds, though no event waits for it', async 
   await updateTrigger(bucket, 'acme', id, { limits: { max_items: 3 } });
   expect(await receiver.trigger(id)).toBe(before);
   await expect
-    .poll(async () => (await receiver.trigger(id)).fact.limits.max_items, { timeout: 15_000, interval: 200 })
+    .poll(async () => (await receiver.trigger(id)).fact.limits.max_items, { timeout: 15_000, interval: 50 })
     .toBe(3);
   await deleteTrigger(bucket, 'acme', id);
   await expect
     .poll(() => receiver.trigger(id).catch((error: { status: number }) => error.status), {
       timeout: 15_000,
-      interval: 200,
+      interval: 50,
     })
     .toBe(404);
 });

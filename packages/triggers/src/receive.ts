@@ -26,6 +26,8 @@ export interface ReceiverOptions {
   /** GETs a URL of Amazon's (a certificate, a subscription's confirmation) as text, without redirects. */
   fetchText(url: string): Promise<string>;
   onError(error: unknown, trigger: string): void;
+  /** From what age on a trigger is looked at again beside the events that come, in milliseconds. Default 2,000. */
+  refreshMs?: number;
 }
 
 /** Files that came with an event: in the bucket, and seen by nobody until they are published. */
@@ -162,7 +164,7 @@ export class Receiver {
     const now = performance.now();
     const known = this.#ready.get(id);
     if (known !== undefined && now - known.since < TRIGGER_CACHE_MS) {
-      if (now - known.since > REFRESH_MS && !known.refreshing) {
+      if (now - known.since > (this.#options.refreshMs ?? REFRESH_MS) && !known.refreshing) {
         known.refreshing = true;
         void this.#open(id, known.trigger).then(
           (trigger) => this.#keep(id, { since: now, refreshing: false, trigger: Promise.resolve(trigger) }),
