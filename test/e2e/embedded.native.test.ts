@@ -40,21 +40,22 @@ describe('npm start', () => {
   const input = Array.from({ length: 250 }, (_, i) => chat(`r-${i}`, `Say ${i}.`, { max_tokens: 32 }));
   const answered = async (client: OpenAI, id: string) =>
     (await client.batches.retrieve(id)).request_counts?.completed ?? 0;
-  const start = () => startEmbedded(home, { PART_INTERVAL: '1', WORKER_LOCK: '3' });
+  const start = () => startEmbedded(home, { PART_INTERVAL: '1', WORKER_LOCK: '2' });
 
   test('stopped by SIGINT in mid-batch, then killed: each start goes on, each line comes once, no process is left over', async () => {
     let service = await start();
     let client = clientOf(urlOf(service));
     const id = await submit(client, jsonl(input));
-    while ((await answered(client, id)) < 10) await sleep(20);
-    const before = await answered(client, id);
-    expect(before).toBeLessThan(input.length);
+    while ((await client.batches.retrieve(id)).status !== 'in_progress') await sleep(20);
+    // Some are answered by then, and not yet written.
+    await sleep(500);
     expect(await service.end('SIGINT')).toBe(0);
 
     service = await start();
     client = clientOf(urlOf(service));
     const kept = await answered(client, id);
-    expect(kept).toBeGreaterThanOrEqual(before);
+    expect(kept).toBeGreaterThan(0);
+    expect(kept).toBeLessThan(input.length);
     while ((await answered(client, id)) < Math.min(input.length, kept + 10)) await sleep(20);
     await service.kill();
 
