@@ -49,7 +49,7 @@ afterAll(async () => {
 const save = (path: string, options: Partial<FetchOptions> = {}) =>
   saveUrl(base + path, file, {
     maxBytes: 256 * MIB,
-    timeoutMs: 5_000,
+    timeoutMs: 30_000,
     allowHttp: true,
     allow: ['127.0.0.1'],
     ...options,
@@ -103,7 +103,7 @@ describe('saveUrl', () => {
   it('does not blame the source for a disk that cannot be written', async () => {
     const nowhere = saveUrl(`${base}/large`, join(folder, 'missing', 'file'), {
       maxBytes: 256 * MIB,
-      timeoutMs: 5_000,
+      timeoutMs: 30_000,
       allowHttp: true,
       allow: ['127.0.0.1'],
     });
