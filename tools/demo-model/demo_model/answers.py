@@ -39,11 +39,11 @@ def loss_of(text: TextModel, batch: Batch, media: Tensor | None) -> tuple[Tensor
     logits, targets = text.head(hidden[there]).float(), targets[there]
     answer = F.cross_entropy(logits, targets)
     right = float((logits.argmax(-1) == targets).float().mean())
-    figures = {f"{batch.kind}": answer.item(), f"{batch.kind}_right": right}
+    figures = {"loss": answer.item(), "foretold": right}
     if media is None:
         return answer, figures
     at_hand, next_one = text.blk[HERE].missed, text.blk[THERE].missed
     text.blk[HERE].watched = text.blk[THERE].watched = None
     assert at_hand is not None and next_one is not None
-    figures |= {f"{batch.kind}_here": at_hand.item(), f"{batch.kind}_there": next_one.item()}
+    figures |= {"here": at_hand.item(), "there": next_one.item()}
     return answer + GUIDANCE * (at_hand + next_one), figures

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from .audio_input import RATE, log_mel, tokens_of
 from .chat import Example, example
@@ -39,7 +40,8 @@ class Batch:
     pixels: Tensor | None = None  # float [B, 3, H, W]
     centres: Tensor | None = None  # long [B, patches, THIRDS]
     covers: Tensor | None = None  # long [B, patches]
-    cells: Tensor | None = None  # long [B, tokens, SLOTS]
+    letters: Tensor | None = None  # long [B, letters], padded with 0
+    letters_at: Tensor | None = None  # float [B, letters, 2], as `pictures.slots_of` has them
     mel: Tensor | None = None  # float [B, frames, mel]
     phonemes: Tensor | None = None  # long [B, tokens]
     ended: Tensor | None = None  # long [B, tokens]
@@ -113,7 +115,6 @@ class Maker:
         make = pictures.draw if self.seen else pictures.lay_out
         drawn = [make(self.rng, shape, level) for _ in range(size)]
         tokens = grid[0] * grid[1]
-        told = [pictures.labels(d.boxes, shape, self.vision, stretched) for d in drawn]
         batch = collate(
             "image",
             [
@@ -126,10 +127,13 @@ class Maker:
             ],
         )
         batch.grid = grid
-        batch.cells = torch.from_numpy(np.stack([pictures.cells_of(c, self.vision) for c, _ in told])).long()
+        slots = [pictures.slots_of(d.boxes, shape, self.vision, stretched) for d in drawn]
+        batch.letters = pad_sequence([torch.from_numpy(c) for c, _ in slots], batch_first=True)
+        batch.letters_at = pad_sequence([torch.from_numpy(at) for _, at in slots], batch_first=True)
         if self.seen:
             arrays = np.stack([pictures.pixels(d, self.vision, stretched) for d in drawn])
             batch.pixels = torch.from_numpy(arrays).permute(0, 3, 1, 2).float() / 255
+            told = [pictures.labels(d.boxes, shape, self.vision, stretched) for d in drawn]
             batch.centres = torch.from_numpy(np.stack([c for c, _ in told])).flatten(1, 2).long()
             batch.covers = torch.from_numpy(np.stack([c for _, c in told])).flatten(1).long()
         return batch

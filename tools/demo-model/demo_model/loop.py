@@ -18,7 +18,7 @@ from . import checkpoint, places
 from .checkpoint import Average
 from .muon import Muon
 
-SAVE_EVERY = 180  # seconds
+SAVE_EVERY = 180  # seconds of processor time
 LOG_EVERY = 10  # steps
 WARM_UP = 20  # steps
 
@@ -29,7 +29,7 @@ Step = Callable[[int], Iterable[tuple[Tensor, dict[str, float]]]]
 def arguments(description: str | None, name: str) -> argparse.ArgumentParser:
     ap = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--name", default=name, help="of the checkpoint; training goes on from it if it is there")
-    ap.add_argument("--minutes", type=float, required=True)
+    ap.add_argument("--minutes", type=float, required=True, help="of processor time: a halted process loses nothing")
     ap.add_argument("--rate", type=float, default=2e-3)
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--finish", action="store_true", help="let the rate fall to nothing: for the last run")
@@ -79,7 +79,7 @@ def share_gradients(module: nn.Module, stopping: bool) -> bool:
 
 
 def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Callable[[int], None]) -> None:
-    """Trains until --minutes are over or SIGTERM comes; the checkpoint is written either way.
+    """Trains until --minutes of processor time are over or SIGTERM comes; the checkpoint is written either way.
 
     `resumed` is told the step at which training begins, before the first: for another seed of the data."""
     optimizers, average = make_optimizers(module), Average(module)
@@ -100,14 +100,14 @@ def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Cal
 
     signal.signal(signal.SIGTERM, stop)
     bf16 = has_fast_bf16()
-    start = saved = time.monotonic()
+    start = saved = time.process_time()
     sums: dict[str, list[float]] = {}
     # All processes know the same; the first writes it down.
     first_process = not dist.is_initialized() or dist.get_rank() == 0
     with (path.with_suffix(".jsonl") if first_process else Path(os.devnull)).open("a") as log:
         log.write(json.dumps({"begins": step, "pid": os.getpid(), **vars(args)}, default=str) + "\n")
         while not stopping:
-            progress = (time.monotonic() - start) / (60 * args.minutes)
+            progress = (time.process_time() - start) / (60 * args.minutes)
             fall = max(0.0, 1 - progress) if args.finish else 1.0
             rate = args.rate * min(1.0, (step + 1) / WARM_UP) * fall
             for optimizer in optimizers:
@@ -130,15 +130,15 @@ def run(args: argparse.Namespace, module: nn.Module, step_of: Step, resumed: Cal
                 row[0] += value
                 row[1] += 1
             if step % LOG_EVERY == 0:
-                minutes = (before + time.monotonic() - start) / 60
+                minutes = (before + time.process_time() - start) / 60
                 means = {k: round(s / n, 4) for k, (s, n) in sums.items()}
                 log.write(
                     json.dumps({"step": step, "minutes": round(minutes, 2), "rate": round(rate, 6), **means}) + "\n"
                 )
                 log.flush()
                 sums = {}
-            if first_process and time.monotonic() - saved > SAVE_EVERY:
-                checkpoint.save(path, module, average, optimizers, step, before + time.monotonic() - start)
-                saved = time.monotonic()
+            if first_process and time.process_time() - saved > SAVE_EVERY:
+                checkpoint.save(path, module, average, optimizers, step, before + time.process_time() - start)
+                saved = time.process_time()
     if first_process:
-        checkpoint.save(path, module, average, optimizers, step, before + time.monotonic() - start)
+        checkpoint.save(path, module, average, optimizers, step, before + time.process_time() - start)

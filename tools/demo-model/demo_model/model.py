@@ -31,6 +31,8 @@ class DemoModel(nn.Module):
         super().__init__()
         self.text = TextModel(demo_text(n_vocab))
         self.vision_teacher, self.audio_teacher = VisionTeacher(), AudioTeacher()
+        # Heads of single patches begin anew after an export, and would disturb more than help.
+        self.vision_teacher.names_patches = False
 
     @property
     def vision(self) -> VisionEncoder:
@@ -47,9 +49,7 @@ class DemoModel(nn.Module):
         self.audio_teacher.load_state_dict(checkpoint.averaged(audio))
 
     def take(self, folder: Path) -> None:
-        """Takes the weights of a pair of GGUF files. What only training has is not in them: classifiers begin anew, and
-        heads of single patches, which would disturb more than help at first, are left out."""
-        self.vision_teacher.names_patches = False
+        """Takes the weights of a pair of GGUF files. What only training has is not in them: classifiers begin anew."""
         load_state(self.text, read_gguf(folder / TEXT)[1])
         projector = read_gguf(folder / MMPROJ)[1]
         load_state(self.vision, projector)
@@ -60,16 +60,14 @@ class DemoModel(nn.Module):
         asked."""
         if batch.kind == "text":
             return loss_of(self.text, batch, None)
-        if batch.kind == "image" and batch.pixels is None:
-            answer, figures = loss_of(self.text, batch, self.vision_teacher.sayer.media(batch))
-            return answer, {f"coded_{k}": v for k, v in figures.items()}
+        if batch.pixels is None and batch.mel is None:
+            return loss_of(self.text, batch, self.vision_teacher.sayer.media(batch))
         teacher = self.vision_teacher if batch.kind == "image" else self.audio_teacher
         if learns == "text":
             with torch.no_grad():
                 media = teacher.encoder(batch.pixels if batch.kind == "image" else batch.mel)
             return loss_of(self.text, batch, media)
         media, taught, said = teacher.teach(batch)
-        said = {f"{batch.kind}_{k}": v for k, v in said.items()}
         if learns == "encoders":
             return taught, said
         answer, figures = loss_of(self.text, batch, media)

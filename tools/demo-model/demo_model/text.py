@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import TextConfig
-from .ops import RMSNorm, Weight, attend, gelu, linear, rms, rope_angles, rotate
+from .ops import RMSNorm, Weight, attend, gelu_gated, linear, rms, rope_angles, rotate
 
 Segment = tuple[Literal["text", "image", "audio"], Sequence[int] | Tensor]
 Angles = tuple[Tensor, Tensor]
@@ -87,9 +87,9 @@ class TextBlock(nn.Module):
             self.missed = looked_past(q[:, :, 0], k[:, :, 0], queries.mask[:, 0], self.watched)
         x = x + self.post_attention_norm(self.attn_output(attend(q, k, v, queries.mask)))
         h = self.ffn_norm(x)
-        x = x + self.post_ffw_norm(self.ffn_down(gelu(self.ffn_gate(h)) * self.ffn_up(h)))
+        x = x + self.post_ffw_norm(self.ffn_down(gelu_gated(self.ffn_gate(h), self.ffn_up(h))))
         if ple is not None:
-            x = x + self.post_norm(self.proj(gelu(self.inp_gate(x)) * ple))
+            x = x + self.post_norm(self.proj(gelu_gated(self.inp_gate(x), ple)))
         # Scales the whole residual stream, not just a branch.
         return x if self.layer_output_scale is None else x * self.layer_output_scale.weight
 

@@ -26,11 +26,12 @@ from .batches import Batch, Maker
 from .config import demo_vision
 from .data.pictures import Level
 from .model import DemoModel
+from .ops import Numerics
 from .vocabulary import demo_vocabulary
 
-# Examples of each kind in a step of one process: all parts learn in each step. Coded pictures are not drawn, only said:
-# a third of the cost, and reading needs more of them than seeing does.
-SIZES = {"line": 12, "coded": 12, "page": 0, "audio": 6, "text": 12}
+# Examples of each kind in a step of one process: all parts learn in each step. Coded ones are not drawn or spoken, only
+# said: a third of the cost, and reading needs more of them than seeing does.
+SIZES = {"line": 12, "coded-line": 12, "page": 0, "coded-page": 0, "audio": 6, "coded-audio": 0, "text": 12}
 LINE, PAGE = Level(), Level(most_lines=6, least_lines=2)
 MOST_WORDS = 24
 
@@ -42,29 +43,29 @@ class Source:
         vocabulary, vision = demo_vocabulary(), demo_vision()
         self.drawer, self.sayer = (Maker(vocabulary, vision, seed + i, seen=i == 0) for i in range(2))
         self.sizes = sizes
-        self._spoken: list[Batch] = []
+        self._spoken: dict[str, list[Batch]] = {}
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[tuple[str, Batch]]:
         for kind, size in self.sizes.items():
             if size > 0:
-                yield self._batch(kind, size)
+                yield kind, self._batch(kind, size)
 
     def _batch(self, kind: str, size: int) -> Batch:
         if kind == "text":
             return self.drawer.text(size)
-        if kind == "audio":
-            self._spoken = self._spoken or self.drawer.audio(size, MOST_WORDS)
-            return self._spoken.pop()
-        maker = self.sayer if kind == "coded" else self.drawer
-        return maker.image(size, PAGE if kind == "page" else LINE)
+        maker = self.sayer if kind.startswith("coded-") else self.drawer
+        if kind.endswith("audio"):
+            if not self._spoken.get(kind):
+                self._spoken[kind] = maker.audio(size, MOST_WORDS)
+            return self._spoken[kind].pop()
+        return maker.image(size, PAGE if kind.endswith("page") else LINE)
 
 
 class Watched:
-    """Another run's checkpoint, looked at when it has been written anew."""
+    """Another run's checkpoint, looked at when it has been written anew after `since`, seconds of the epoch."""
 
-    def __init__(self, name: str) -> None:
-        self.path = places.CHECKPOINTS / f"{name}.pt"
-        self.seen = time.time()
+    def __init__(self, name: str, since: float) -> None:
+        self.path, self.seen = places.CHECKPOINTS / f"{name}.pt", since
 
     def news(self) -> dict[str, Any] | None:
         written = self.path.stat().st_mtime if self.path.exists() else 0.0
@@ -98,9 +99,11 @@ def train(args: argparse.Namespace) -> None:
         else:
             parts = (args.text_from, args.vision_from, args.audio_from)
             model.join(*(places.CHECKPOINTS / f"{name}.pt" for name in parts))
+    Numerics.fused = True
     model.vision.compile_blocks()
     source: Source
-    followed, peer = (Watched(name) if name else None for name in (args.follows, args.peer))
+    followed = Watched(args.follows, 0.0) if args.follows else None
+    peer = Watched(args.peer, time.time()) if args.peer else None
     for part, learned in ((model.text, "encoders"), (model.vision_teacher, "text"), (model.audio_teacher, "text")):
         part.requires_grad_(args.learns != learned)
 
@@ -109,11 +112,13 @@ def train(args: argparse.Namespace) -> None:
         seed = (args.seed * 1_000_003 + step) * 16 + rank
         torch.manual_seed(seed)
         kinds = ("line", "page", "audio") if args.learns == "encoders" else SIZES
-        source = Source(seed, {kind: getattr(args, kind) for kind in kinds})
+        source = Source(seed, {kind: getattr(args, kind.replace("-", "_")) for kind in kinds})
 
     def step_of(step: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         exchange(model, followed, peer)
-        return (model.losses(batch, args.learns) for batch in source)
+        for kind, batch in source:
+            loss, figures = model.losses(batch, args.learns)
+            yield loss, {f"{kind}_{name}": value for name, value in figures.items()}
 
     loop.run(args, model, step_of, resumed)
 

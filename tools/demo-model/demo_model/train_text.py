@@ -12,6 +12,7 @@ from .answers import loss_of
 from .batches import Batch, Maker
 from .config import demo_text, demo_vision
 from .data.pictures import Level
+from .ops import Numerics
 from .said import Sayer
 from .text import TextModel
 from .vocabulary import demo_vocabulary
@@ -42,6 +43,7 @@ def batches(maker: Maker, step: list[int]) -> Iterator[Batch]:
 def main() -> None:
     args = loop.arguments(__doc__, "text").parse_args()
     loop.prepare(args.seed)
+    Numerics.fused = True
     vocabulary, sayer, at = demo_vocabulary(), Sayer(), [0]
     text = TextModel(demo_text(len(vocabulary)))
     source: Iterator[Batch]

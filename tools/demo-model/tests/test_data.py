@@ -6,11 +6,14 @@ import itertools
 import random
 
 import numpy as np
+import torch
 
+from demo_model import codes
 from demo_model.audio_input import RATE, log_mel, tokens_of
 from demo_model.batches import Maker
 from demo_model.config import demo_vision
 from demo_model.data import instructions, lines, pictures, speech, words
+from demo_model.said import Sayer, spread
 from demo_model.vocabulary import demo_vocabulary
 
 
@@ -41,9 +44,26 @@ def test_every_letter_has_its_slot() -> None:
             lost += len(picture.text) - len(seen)
             total += len(picture.text)
             assert set(np.unique(covers[covers > 0])) <= {ord(c) - 31 for c in picture.text}
-            cells = pictures.cells_of(centres, cfg)
-            assert (cells > 0).sum() == (centres > 0).sum()
+            letters, at = pictures.slots_of(picture.boxes, picture.image.size, cfg, stretched)
+            assert "".join(chr(c + 31) for c in letters) == picture.text
+            across, down = at.astype(int).T
+            # Of letters that share a third, the last is told.
+            assert (centres.reshape(centres.shape[0], -1)[down, across] == letters).sum() >= len(seen)
     assert lost < total / 50
+
+
+def test_a_letter_is_said_in_the_slots_around_it() -> None:
+    at = torch.tensor([[[7.25, 1.0], [11.5, 2.5]]])
+    slots, shares = spread(at, (3, 2))
+    # The first is on the edge between two rows of the second cell, and a quarter of a slot left of a slot's centre.
+    assert slots[0, 0].tolist() == [12 + 0, 12 + 1, 12 + 6, 12 + 7]
+    assert shares[0, 0].tolist() == [0.125, 0.375, 0.125, 0.375]
+    # The second is in the centre of the last third of the first row of the lower middle cell.
+    assert slots[0, 1, 0].item() == 12 * 4 + 5
+    assert shares[0, 1].tolist() == [1, 0, 0, 0]
+    said = Sayer().image(torch.tensor([[34, 35]]), at, (3, 2))
+    letters = said[..., : -codes.PLACE].reshape(1, -1, codes.LETTER)
+    assert torch.allclose(letters.sum(1)[0], codes.letter_codes()[34:36].sum(0), atol=1e-5)
 
 
 def test_a_token_of_the_answer_knows_where_it_stands() -> None:

@@ -211,12 +211,16 @@ def labels(
     return centres.reshape(rows, columns, THIRDS), covers
 
 
-def cells_of(centres: np.ndarray, cfg: VisionConfig) -> np.ndarray:
-    """uint8 [cells, SLOTS]: the same of the patches that become one token, upper ones first."""
-    rows, columns, _ = centres.shape
-    m = cfg.n_merge
-    grid = centres.reshape(rows // m, m, columns // m, m, THIRDS).transpose(0, 2, 1, 3, 4)
-    return grid.reshape(-1, m * m * THIRDS)
+def slots_of(
+    boxes: list[tuple[str, float, float, float, float]], size: tuple[int, int], cfg: VisionConfig, stretched: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """-> int64 [letters], codes of characters; float32 [letters, 2], where their centres are: across in thirds of a patch,
+    down in patches."""
+    place = fit(size, cfg, stretched)
+    sx, sy = place.size[0] / size[0] / cfg.patch, place.size[1] / size[1] / cfg.patch
+    left, top = place.corner[0] / cfg.patch, place.corner[1] / cfg.patch
+    at = [((left + x * sx) * THIRDS, top + y * sy) for _, x, y, _, _ in boxes]
+    return np.array([ord(c) - 31 for c, *_ in boxes], np.int64), np.array(at, np.float32).reshape(-1, 2)
 
 
 def places_of(
