@@ -23,9 +23,9 @@ afterAll(() => service?.stop());
 // On one thread, beside other tests.
 test('reads, hears and follows what it never saw about as well as its card says', { timeout: 240_000 }, async () => {
   const rates = await heldOutRates(service, { quick: false });
-  expect(rates.cer_line).toBeLessThan(0.35);
-  expect(rates.wer).toBeLessThan(0.75);
-  expect(rates.instructions_exact).toBeGreaterThan(0.8);
+  expect(rates.cer_line).toBeLessThan(0.12);
+  expect(rates.wer).toBeLessThan(0.35);
+  expect(rates.instructions_exact).toBeGreaterThan(0.88);
 });
 
 test('the example that the demo runs is read and heard recognisably', async () => {
@@ -37,11 +37,11 @@ test('the example that the demo runs is read and heard recognisably', async () =
     .map(({ custom_id: id, body }) => ({ id, body }));
   const answers = await service.answers('/v1/chat/completions', asks);
   const said = (id: string) => JSON.stringify(answers.get(id));
-  // As written in tools/examples/make.ts. The model reads the line without a mistake, and hears one word of eight wrong.
+  // As written in tools/examples/make.ts. The model reads and hears both without a mistake.
   const read = { expected: 'Corner Bakery 20.40', got: contentOf(answers.get('image')) };
   const heard = { expected: 'the teacher opened the green door on Friday', got: contentOf(answers.get('audio')) };
-  expect(characterErrorRate([read]), said('image')).toBeLessThan(0.25);
-  expect(wordErrorRate([heard]), said('audio')).toBeLessThan(0.4);
+  expect(characterErrorRate([read]), said('image')).toBeLessThan(0.11);
+  expect(wordErrorRate([heard]), said('audio')).toBeLessThan(0.2);
   expect(contentOf(answers.get('sentiment'))).toBe('positive');
   expect(contentOf(answers.get('safety'))).toContain('Safety: Unsafe');
   expect(contentOf(answers.get('unknown'))).toContain('I only know');
