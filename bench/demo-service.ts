@@ -36,7 +36,7 @@ const Batch = z.object({
 
 /**
  * The embedded service with the model that ships, as it is trained to be asked: its own instructions, pictures of at most
- * 280 tokens and six lines, short chunks of speech.
+ * 280 tokens and six lines, chunks of one sentence, as in `packages/config`.
  */
 export async function startDemoService(env: Record<string, string> = {}): Promise<DemoService> {
   const home = await newHome();
@@ -57,7 +57,7 @@ export async function startDemoService(env: Record<string, string> = {}): Promis
       OCR_TILE_LINES: '6',
       OCR_PROMPT: 'Read the text in this image.',
       TRANSCRIPTION_PROMPT: 'Transcribe the recording.',
-      CHUNK_SECONDS: '8',
+      CHUNK_SECONDS: '4',
       ...env,
     },
     ready: (printed) => printed.includes('Batchmill is up'),

@@ -7,12 +7,12 @@ const SHIPPED = {
   text: fileURLToPath(new URL('../../../models/demo/text.gguf', import.meta.url)),
   mmproj: fileURLToPath(new URL('../../../models/demo/mmproj.gguf', import.meta.url)),
   name: 'batchmill-demo',
-  // What it was trained on: a few short lines in a picture, short sentences in a recording, and to be asked so.
+  // What it was trained on: a few short lines in a picture, one sentence in a recording (of two it hears one), and to be asked so.
   ocrImageTokens: 280,
   tileLines: 6,
   ocrPrompt: 'Read the text in this image.',
   transcriptionPrompt: 'Transcribe the recording.',
-  chunkSeconds: 12,
+  chunkSeconds: 4,
 };
 
 const integer = (least: number, most: number) =>
