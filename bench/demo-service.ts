@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { SHIPPED } from '@batchmill/config';
 import OpenAI, { toFile } from 'openai';
 import { z } from 'zod';
 import { newHome, ServiceProcess } from '../test/servers/service.ts';
@@ -53,11 +54,12 @@ export async function startDemoService(env: Record<string, string> = {}): Promis
       MMPROJ: join(DEMO, 'mmproj.gguf'),
       CONTEXT_TOKENS: '2048',
       IMAGE_TOKENS: '280',
-      OCR_IMAGE_TOKENS: '280',
-      OCR_TILE_LINES: '6',
-      OCR_PROMPT: 'Read the text in this image.',
-      TRANSCRIPTION_PROMPT: 'Transcribe the recording.',
-      CHUNK_SECONDS: '4',
+      // Those of the model that ships, for another of its kind (`DEMO_MODEL`) too.
+      OCR_IMAGE_TOKENS: String(SHIPPED.ocrImageTokens),
+      OCR_TILE_LINES: String(SHIPPED.tileLines),
+      OCR_PROMPT: SHIPPED.ocrPrompt,
+      TRANSCRIPTION_PROMPT: SHIPPED.transcriptionPrompt,
+      CHUNK_SECONDS: String(SHIPPED.chunkSeconds),
       ...env,
     },
     ready: (printed) => printed.includes('Batchmill is up'),

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
 /** The model that ships with the repository, served where none is configured. */
-const SHIPPED = {
+export const SHIPPED = {
   text: fileURLToPath(new URL('../../../models/demo/text.gguf', import.meta.url)),
   mmproj: fileURLToPath(new URL('../../../models/demo/mmproj.gguf', import.meta.url)),
   name: 'batchmill-demo',

@@ -1,2 +1,2 @@
-export { type Config, ConfigError, loadConfig } from './config.ts';
+export { type Config, ConfigError, loadConfig, SHIPPED } from './config.ts';
 export { keepHeapSmall } from './heap.ts';

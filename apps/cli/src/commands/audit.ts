@@ -1,7 +1,6 @@
-import { loadConfig } from '@batchmill/config';
 import { pruneAudit, readAudit } from '@batchmill/safety';
 import type { Command } from 'commander';
-import { openConfiguredBucket } from '../bucket.ts';
+import { withConfiguredBucket } from '../bucket.ts';
 import { checkDay } from './day.ts';
 
 /** `audit export|prune`: works on the bucket, with no server running or many. */
@@ -16,8 +15,7 @@ export function auditCommand(audit: Command): void {
     .action(async (options: { tenant?: string; from?: string; to?: string; batch?: string }) => {
       const { tenant, from, to, batch } = options;
       for (const day of [from, to]) if (day !== undefined) checkDay(day);
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
+      await withConfiguredBucket(async (bucket) => {
         const query = {
           ...(tenant === undefined ? {} : { tenant }),
           ...(from === undefined ? {} : { from }),
@@ -25,9 +23,7 @@ export function auditCommand(audit: Command): void {
           ...(batch === undefined ? {} : { batchId: batch }),
         };
         for await (const record of readAudit(bucket, query)) process.stdout.write(`${JSON.stringify(record)}\n`);
-      } finally {
-        await bucket.close();
-      }
+      });
     });
 
   audit
@@ -36,11 +32,8 @@ export function auditCommand(audit: Command): void {
     .requiredOption('--before <day>', 'like 2026-01-01')
     .action(async ({ before }: { before: string }) => {
       checkDay(before);
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
+      await withConfiguredBucket(async (bucket) => {
         process.stderr.write(`${await pruneAudit(bucket, before)} parts of the log are deleted.\n`);
-      } finally {
-        await bucket.close();
-      }
+      });
     });
 }

@@ -3,7 +3,7 @@ import { loadConfig } from '@batchmill/config';
 import { anyKeys, createKey, isLive, type KeyQuota, listKeys, revokeKey } from '@batchmill/keys';
 import { loadPolicies } from '@batchmill/safety';
 import type { Command } from 'commander';
-import { openConfiguredBucket } from '../bucket.ts';
+import { withConfiguredBucket } from '../bucket.ts';
 import { CommandError } from '../errors.ts';
 
 interface KeyOptions {
@@ -37,12 +37,9 @@ export function keysCommand(keys: Command): void {
     .action(async (options: KeyOptions) => {
       const { policies } = loadConfig().safety;
       if (options.policy !== undefined) (await loadPolicies(policies)).resolve(options.tenant, [options.policy]);
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
+      await withConfiguredBucket(async (bucket) => {
         await create(bucket, options);
-      } finally {
-        await bucket.close();
-      }
+      });
     });
 
   keys
@@ -51,32 +48,26 @@ export function keysCommand(keys: Command): void {
     .option('--name <name>', 'what it is for', 'first key')
     .option('--tenant <tenant>', 'whose data it opens', 'default')
     .action(async (options: { name: string; tenant: string }) => {
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
+      await withConfiguredBucket(async (bucket) => {
         // Says what is wrong with the bucket, if anything; and its first write makes the bucket on servers that do that.
         await bucket.check();
         if (await anyKeys(bucket)) process.stderr.write('There are API keys already: none was made.\n');
         else await create(bucket, options);
-      } finally {
-        await bucket.close();
-      }
+      });
     });
 
   keys
     .command('list')
     .description('keys and their state')
     .action(async () => {
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
+      await withConfiguredBucket(async (bucket) => {
         for (const key of await listKeys(bucket)) {
           const state = key.revoked_at !== null ? 'revoked' : isLive(key) ? 'live' : 'expired';
           process.stdout.write(
             `${key.id}  ${state.padEnd(7)}  ${key.operator ? '(operator)' : key.tenant}  …${key.hint}  ${key.name}${told(key.quota)}\n`,
           );
         }
-      } finally {
-        await bucket.close();
-      }
+      });
     });
 
   keys
@@ -84,14 +75,11 @@ export function keysCommand(keys: Command): void {
     .description('make a key useless; servers notice within seconds')
     .argument('<key-id>')
     .action(async (id: string) => {
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
+      await withConfiguredBucket(async (bucket) => {
         const record = await revokeKey(bucket, id);
         if (record === null) throw new CommandError(`There is no key '${id}'. See: batchmill keys list`);
         process.stderr.write(`Key ${id} is revoked.\n`);
-      } finally {
-        await bucket.close();
-      }
+      });
     });
 }
 

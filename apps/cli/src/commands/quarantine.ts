@@ -1,5 +1,4 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { loadConfig } from '@batchmill/config';
 import {
   IdentityError,
   identitiesOf,
@@ -9,7 +8,7 @@ import {
   readQuarantine,
 } from '@batchmill/safety/quarantine';
 import type { Command } from 'commander';
-import { openConfiguredBucket } from '../bucket.ts';
+import { withConfiguredBucket } from '../bucket.ts';
 import { CommandError } from '../errors.ts';
 import { checkDay } from './day.ts';
 
@@ -40,13 +39,10 @@ export function quarantineCommand(quarantine: Command): void {
     .description('items of which something was withheld and kept')
     .option('--tenant <tenant>', 'of one tenant (default: all)')
     .action(async ({ tenant }: { tenant?: string }) => {
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
+      await withConfiguredBucket(async (bucket) => {
         for await (const entry of listQuarantine(bucket, tenant))
           process.stdout.write(`${entry.tenant} ${entry.batchId} ${entry.position}\n`);
-      } finally {
-        await bucket.close();
-      }
+      });
     });
 
   quarantine
@@ -61,17 +57,16 @@ export function quarantineCommand(quarantine: Command): void {
       const file = await readFile(options.identity, 'utf8').catch(() => {
         throw new CommandError(`There is no file '${options.identity}'.`);
       });
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
-        const entry = { tenant, batchId, position: Number(position) };
-        const contents = await readQuarantine(bucket, entry, identitiesOf(file));
-        if (contents.length === 0) throw new CommandError('Nothing of this item is in quarantine.');
-        for (const content of contents) process.stdout.write(`${JSON.stringify(content, null, 2)}\n`);
-      } catch (error) {
-        throw error instanceof IdentityError ? new CommandError(error.message, { cause: error }) : error;
-      } finally {
-        await bucket.close();
-      }
+      await withConfiguredBucket(async (bucket) => {
+        try {
+          const entry = { tenant, batchId, position: Number(position) };
+          const contents = await readQuarantine(bucket, entry, identitiesOf(file));
+          if (contents.length === 0) throw new CommandError('Nothing of this item is in quarantine.');
+          for (const content of contents) process.stdout.write(`${JSON.stringify(content, null, 2)}\n`);
+        } catch (error) {
+          throw error instanceof IdentityError ? new CommandError(error.message, { cause: error }) : error;
+        }
+      });
     });
 
   quarantine
@@ -80,11 +75,8 @@ export function quarantineCommand(quarantine: Command): void {
     .requiredOption('--before <day>', 'like 2026-01-01')
     .action(async ({ before }: { before: string }) => {
       checkDay(before);
-      const bucket = await openConfiguredBucket(loadConfig());
-      try {
+      await withConfiguredBucket(async (bucket) => {
         process.stderr.write(`${await pruneQuarantine(bucket, before)} items are deleted.\n`);
-      } finally {
-        await bucket.close();
-      }
+      });
     });
 }
