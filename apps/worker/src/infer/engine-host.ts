@@ -8,6 +8,7 @@ import {
   type Generation,
 } from '@batchmill/engine';
 import { annotate, innerSpan, type Logger, metrics, seconds } from '@batchmill/telemetry';
+import { abortable } from './abortable.ts';
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;
@@ -66,7 +67,7 @@ export class EngineHost {
   }
 
   async #call<T>(work: (engine: Engine) => Promise<T>, signal: AbortSignal): Promise<T> {
-    const engine = await abortable(this.#engine, signal);
+    const engine = await abortable(this.#engine, signal, stopped);
     const taken = seconds();
     let outcome = 'answered';
     try {
@@ -171,16 +172,4 @@ function spanAttributes({ usage, finishReason }: Generation) {
   };
 }
 
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) throw new EngineError('aborted', 'aborted');
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new EngineError('aborted', 'aborted'));
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
-}
+const stopped = () => new EngineError('aborted', 'aborted');

@@ -1,4 +1,5 @@
 import type { Lane, Queues, ShardTaker } from '@batchmill/queue';
+import { abortable } from './abortable.ts';
 import type { Backlog } from './backlog.ts';
 
 /** How often a worker that has enough to do looks whether a batch waits of which it has nothing. */
@@ -15,18 +16,21 @@ export async function keepTaking(
   backlog: Backlog,
   signal: AbortSignal,
 ): Promise<void> {
-  const stopped = new Promise<null>((resolve) => {
-    signal.addEventListener('abort', () => resolve(null), { once: true });
-  });
-  while (!signal.aborted) {
-    if (backlog.wants(lane)) {
-      await Promise.race([taker.takeNext(), stopped]);
-      continue;
+  try {
+    while (!signal.aborted) {
+      if (backlog.wants(lane)) {
+        await abortable(taker.takeNext(), signal);
+        continue;
+      }
+      // Without an answer there is nothing to take; the next look will tell.
+      const next = await abortable(
+        queues.nextShard(lane).catch(() => null),
+        signal,
+      );
+      if (next === null || !backlog.welcomes(next) || !(await abortable(taker.take(), signal)))
+        await backlog.low(LOOK_MS);
     }
-    // Without an answer there is nothing to take; the next look will tell.
-    const next = await Promise.race([queues.nextShard(lane).catch(() => null), stopped]);
-    if (signal.aborted) return;
-    if (next === null || !backlog.welcomes(next) || !(await Promise.race([taker.take(), stopped])))
-      await backlog.low(LOOK_MS);
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }
