@@ -46,13 +46,16 @@ function killed(role: Member['role']): Fault {
   };
 }
 
+/** What a process needs is back well before, also on a busy machine: then it could not start for another reason. */
+const STARTS_WITHIN_MS = 90_000;
+
 /** As whoever watches over processes does: one that cannot start, since what it needs is away, is started again. */
 async function startAgain(service: ServiceProcess): Promise<void> {
-  for (let tries = 1; ; tries++) {
+  for (const end = Date.now() + STARTS_WITHIN_MS; ; await sleep(250)) {
     try {
       return await service.start();
     } catch (error) {
-      if (tries === 5) throw error;
+      if (Date.now() > end) throw error;
     }
   }
 }

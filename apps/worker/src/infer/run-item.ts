@@ -39,6 +39,8 @@ export interface ItemDeps {
   /** Takes down how fast this worker is. */
   speedometer: Speedometer;
   itemTimeoutMs: number;
+  /** Pauses before a file of the item is read again that the store did not give. Default: three minutes in all. */
+  storePausesMs?: readonly number[];
   log: Logger;
 }
 
@@ -74,8 +76,10 @@ export class ItemInterrupted extends Error {
   override readonly name = 'ItemInterrupted';
 }
 
-/** Pauses before trying again what may pass: an overloaded engine, a bucket that is away. */
-const RETRY_PAUSES_MS = [200, 1_000, 5_000];
+/** Pauses before trying again what may pass. The engine host has waited for a new engine by then: a few are enough. */
+const ENGINE_PAUSES_MS = [200, 1_000, 5_000];
+/** A store that is started anew, or a network that is mended, takes minutes: an item must not fail of that. */
+const STORE_PAUSES_MS = [200, 1_000, 5_000, 15_000, 30_000, 60_000, 60_000];
 
 /**
  * Runs one item to its record: task, engine, filters, line. Whatever goes wrong with the item becomes its error line.
@@ -153,8 +157,8 @@ async function answerItem(
       return { body: named(draft.finish(judged), scope.safety), usage: draft.usage, findings: findingCounts(judged) };
     } catch (error) {
       signal.throwIfAborted();
-      const pause = RETRY_PAUSES_MS[attempt];
-      if (!mayPass(error) || pause === undefined) throw error;
+      const pause = pausesAfter(error, deps)[attempt];
+      if (pause === undefined) throw error;
       metrics.retries.inc({ what: 'item' });
       deps.log.warn({ err: error, batch: scope.batchId, item: item.custom_id, attempt }, 'trying an item again');
       await sleep(pause, undefined, { signal }).catch(() => {});
@@ -188,8 +192,10 @@ function named(body: unknown, { hash }: BatchSafety): unknown {
   return typeof body === 'object' && body !== null ? { ...body, content_policy: hash } : body;
 }
 
-function mayPass(error: unknown): boolean {
-  return error instanceof BucketUnavailableError || (error instanceof EngineError && error.code === 'engine_failed');
+/** Empty for what another attempt would meet again. */
+function pausesAfter(error: unknown, { storePausesMs = STORE_PAUSES_MS }: ItemDeps): readonly number[] {
+  if (error instanceof BucketUnavailableError) return storePausesMs;
+  return error instanceof EngineError && error.code === 'engine_failed' ? ENGINE_PAUSES_MS : [];
 }
 
 /** Any failure as the error its line shows. Nothing of our insides, or of an answer that was not judged, gets out. */

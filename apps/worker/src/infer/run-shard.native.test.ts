@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type Bucket, BucketUnavailableError, layout, openBucket } from '@batchmill/bucket';
-import type { OutputLine } from '@batchmill/contract';
+import { newId, type OutputLine } from '@batchmill/contract';
 import { type Engine, ensureLlamaServer, type GenerateRequest } from '@batchmill/engine';
 import { type LlamaServerEngine, startLlamaServer } from '@batchmill/engine/llama-server';
 import { AuditLog, DEFAULT_POLICY, type Filter, type Policy } from '@batchmill/safety';
@@ -103,14 +103,16 @@ const judges = (filters: Filter[], categories: Policy['categories'] = {}) =>
 
 interface Ask {
   id: string;
+  url?: string;
   content?: string;
   body?: Record<string, unknown>;
 }
 
 async function writeShard(asks: Ask[]): Promise<void> {
-  const lines = asks.map(({ id, content = `Say ${id}.`, body = {} }, i) => {
-    const request = { model: 'tiny', messages: [{ role: 'user', content }], max_tokens: 8, temperature: 0, ...body };
-    return `${i}\t${JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/chat/completions', body: request })}\n`;
+  const lines = asks.map(({ id, url = '/v1/chat/completions', content = `Say ${id}.`, body = {} }, i) => {
+    const chat = { messages: [{ role: 'user', content }], max_tokens: 8, temperature: 0 };
+    const request = { model: 'tiny', ...(url === '/v1/chat/completions' ? chat : {}), ...body };
+    return `${i}\t${JSON.stringify({ custom_id: id, method: 'POST', url, body: request })}\n`;
   });
   await bucket.put(layout.batch.batch(TENANT, ID), JSON.stringify(openBatch(TENANT, ID)));
   await bucket.put(layout.batch.shard(TENANT, ID, 0), lines.join(''));
@@ -237,6 +239,30 @@ test('when what is withheld cannot be taken down, the shard fails, and what was 
   expect(kept.size).toBeLessThan(40);
   await run();
   expect((await results()).size).toBe(40);
+});
+
+test('a file that the store does not give is asked for again; if it stays away, the item says so', async () => {
+  const document = { type: 'file', file_id: newId('file-') };
+  await writeShard([{ id: 'media', url: '/v1/ocr', body: { document } }, { id: 'text' }]);
+  let asked = 0;
+  const outage = (length: number) => () => ({
+    openFile: async () => {
+      if (++asked <= length) throw new BucketUnavailableError('away');
+      return null;
+    },
+    openObject: async () => Promise.reject(new Error('no s3 here')),
+  });
+  const answer = async (id: string) => (await results()).get(id)?.response;
+  await run({ reads: outage(Infinity), storePausesMs: [1, 1, 1, 1] });
+  expect(asked).toBe(5);
+  expect(await answer('media')).toMatchObject({ status_code: 503, body: { error: { code: 'storage_unavailable' } } });
+  expect((await answer('text'))?.status_code).toBe(200);
+
+  for (const { key } of await parts()) await bucket.delete(key);
+  asked = 0;
+  await run({ reads: outage(4), storePausesMs: [1, 1, 1, 1] });
+  // The store is back: what it says now counts.
+  expect(await answer('media')).toMatchObject({ status_code: 400, body: { error: { code: 'file_not_found' } } });
 });
 
 test('what a filter cannot judge is not delivered, nor written anywhere', async () => {
