@@ -172,7 +172,8 @@ class Maker:
             [token_places(self.v, self.v.encode(c.text), dict(c.ends)) for c in clips],
         )
         if self.seen:
-            heard = [speech.with_noise(self.rng, np.pad(c.samples, (0, longest - len(c.samples)))) for c in clips]
+            spoken = [speech.coloured(self.rng, np.pad(c.samples, (0, longest - len(c.samples)))) for c in clips]
+            heard = [speech.with_noise(self.rng, s) for s in spoken]
             batch.mel = torch.from_numpy(np.stack([log_mel(h) for h in heard]))
         batch.phonemes = torch.zeros(len(clips), tokens, dtype=torch.long)
         batch.ended = torch.zeros(len(clips), tokens, dtype=torch.long)

@@ -74,8 +74,9 @@ class Espeak:
             i += 1
         return 0
 
-    def say(self, text: str, voice: str, speed: int, pitch: int) -> Speech:
-        """`speed` in words a minute, `pitch` 0..99. Raises ValueError for a voice that is not installed."""
+    def say(self, text: str, voice: str, speed: int, pitch: int, slower: float = 1.0) -> Speech:
+        """`speed` in words a minute, `pitch` 0..99. `slower` plays it so many times as long, which lowers the voice and its
+        formants too: another throat. Raises ValueError for a voice that is not installed."""
         self._pieces, self._phonemes, self._words = [], [], []
         if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(f"espeak-ng has no voice {voice}")
@@ -85,16 +86,21 @@ class Espeak:
         self._lib.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, _UTF8, None, None)
         self._lib.espeak_Synchronize()
         raw = np.concatenate(self._pieces).astype(np.float32) / 32768
-        return Speech(_resample(raw, self._rate), self._phonemes, self._words)
+        return Speech(
+            _resample(raw, self._rate, slower),
+            [(t * slower, name) for t, name in self._phonemes],
+            [(t * slower, place) for t, place in self._words],
+        )
 
 
-def _resample(x: np.ndarray, rate: int) -> np.ndarray:
-    """To 16 kHz, band-limited: the spectrum above 8 kHz is cut off. Padded to a length whose FFT is quick."""
+def _resample(x: np.ndarray, rate: int, longer: float) -> np.ndarray:
+    """To 16 kHz, band-limited: the spectrum above 8 kHz is cut off. Padded to lengths whose FFT is quick."""
     n = -(-len(x) // 4410) * 4410
     spectrum = np.fft.rfft(np.pad(x, (0, n - len(x))))
-    m = n * RATE // rate
+    m = round(n * RATE / rate * longer / 32) * 32
+    # Where it becomes longer, what it had above its own limit is missing; irfft takes it as silent.
     y = np.fft.irfft(spectrum[: m // 2 + 1], m) * (m / n)
-    return y[: len(x) * RATE // rate].astype(np.float32)
+    return y[: round(len(x) * m / n)].astype(np.float32)
 
 
 @functools.cache

@@ -121,7 +121,7 @@ def lay_out(rng: random.Random, size: tuple[int, int], level: Level, held_out: b
     boxes = []
     for y, text in zip(tops, texts, strict=True):
         edges = [left + font.getlength(text[:i]) for i in range(len(text) + 1)]
-        middle = y + 0.62 * px
+        middle = y + fonts.middle(font_path) * px
         boxes += [(c, (edges[i] + edges[i + 1]) / 2, middle, edges[i + 1] - edges[i], px) for i, c in enumerate(text)]
     return Page(size, texts, font_path, px, left, tops, boxes, (block_h, block_w / 2))
 
