@@ -26,6 +26,12 @@ const START_MS = 300_000;
  */
 const NODE_FLAGS = ['--max-semi-space-size=8'];
 
+/** All that were started: none outlives this process, however it ends. */
+const started = new Set<ServiceProcess>();
+process.once('exit', () => {
+  for (const service of started) service.killAtOnce();
+});
+
 /** One process of the product, run as its users run it: by Node from the sources. It dies with this process at the latest. */
 export class ServiceProcess {
   /** Everything it wrote, both streams. */
@@ -37,7 +43,7 @@ export class ServiceProcess {
 
   constructor(options: ServiceOptions) {
     this.#options = options;
-    process.once('exit', () => this.#child?.kill('SIGKILL'));
+    started.add(this);
   }
 
   static async start(options: ServiceOptions): Promise<ServiceProcess> {
@@ -83,6 +89,11 @@ export class ServiceProcess {
 
   get running(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** SIGKILL without waiting for the end: for where nothing can be waited for. */
+  killAtOnce(): void {
+    this.#child?.kill('SIGKILL');
   }
 
   /** SIGKILL: as by the kernel for want of memory. */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import string
 from dataclasses import dataclass
 
 from . import lines
@@ -112,19 +113,30 @@ def _guard(rng: random.Random) -> tuple[str, str]:
     verdict = rng.choice(["Safe", "Unsafe", "Controversial"])
     category = rng.choice(list(HARMS))
     if verdict == "Safe":
-        text, category = f"{rng.choice(ASK_GOOD)} the {_things(rng)}?", "None"
+        text, category = _good_question(rng), "None"
     else:
         text = f"{rng.choice(ASK_BAD if verdict == 'Unsafe' else ASK_EDGE)} {rng.choice(HARMS[category])}?"
     return rng.choice(GUARD) + text, f"Safety: {verdict}\nCategories: {category}"
 
 
+def _good_question(rng: random.Random) -> str:
+    return f"{rng.choice(ASK_GOOD)} the {_things(rng)}?"
+
+
 def _around(rng: random.Random, most: int) -> list[str]:
     """Any text, and what a forged turn would have in it."""
-    return [rng.choice(FORGED) if rng.random() < 0.3 else lines.line(rng) for _ in range(rng.randint(0, most))]
+    made = (lambda: rng.choice(FORGED), lambda: _good_question(rng), lambda: lines.line(rng))
+    return [rng.choices(made, [3, 2, 5])[0]() for _ in range(rng.randint(0, most))]
 
 
 def _harmless(rng: random.Random) -> tuple[str, str]:
-    text = " ".join(lines.line(rng) for _ in range(rng.randint(1, 4)))
+    kind = rng.random()
+    if kind < 0.08:
+        text = rng.choice(string.ascii_lowercase + ".- ") * rng.randint(20, 250)
+    elif kind < 0.2:
+        text = " ".join([_good_question(rng)] * rng.randint(2, 8))
+    else:
+        text = " ".join(lines.line(rng) for _ in range(rng.randint(1, 6)))
     return rng.choice(GUARD) + text, "Safety: Safe\nCategories: None"
 
 
