@@ -46,6 +46,12 @@ if (name === undefined || (items !== undefined && !(Number.isInteger(items) && i
   process.stderr.write(`usage: npm run bench -- ${BENCHMARKS.join('|')} [--quick] [--items N]\n`);
   process.exit(2);
 }
+// A signal would end this process without its 'exit' handlers, which end the servers it has started.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(signal, () => process.exit(code));
 const { run }: { run(options: BenchOptions): Promise<Record<string, number>> } = await import(`./${name}.ts`);
 const figures = await run({ quick: values.quick, ...(items === undefined ? {} : { items }) });
 process.stdout.write(`${JSON.stringify(figures)}\n`);
