@@ -20,7 +20,8 @@ from .train_vision import VisionTeacher
 from .vision import VisionEncoder
 
 Part = Literal["all", "text", "encoders"]
-# What the encoders say is held near the codes, so that a part can still be exchanged.
+# How much it counts how near the encoders are to the codes, beside the answers. Held near, a part can still be exchanged;
+# left free, they learn what helps to answer.
 TEACHING = 0.5
 
 
@@ -33,6 +34,7 @@ class DemoModel(nn.Module):
         self.vision_teacher, self.audio_teacher = VisionTeacher(), AudioTeacher()
         # Heads of single patches begin anew after an export, and would disturb more than help.
         self.vision_teacher.names_patches = False
+        self.teaching = TEACHING
 
     @property
     def vision(self) -> VisionEncoder:
@@ -43,10 +45,11 @@ class DemoModel(nn.Module):
         return self.audio_teacher.encoder
 
     def join(self, text: Path, vision: Path, audio: Path) -> None:
-        """Takes the averaged weights of the parts' own checkpoints."""
-        self.text.load_state_dict(checkpoint.averaged(text))
-        self.vision_teacher.load_state_dict(checkpoint.averaged(vision))
-        self.audio_teacher.load_state_dict(checkpoint.averaged(audio))
+        """Takes the averaged weights of checkpoints: of a part alone, or of a run of the whole that has it in it."""
+        for name, path in (("text", text), ("vision_teacher", vision), ("audio_teacher", audio)):
+            state = checkpoint.averaged(path)
+            own = {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+            self.get_submodule(name).load_state_dict(own or state)
 
     def take(self, folder: Path) -> None:
         """Takes the weights of a pair of GGUF files. What only training has is not in them: classifiers begin anew."""
@@ -71,4 +74,4 @@ class DemoModel(nn.Module):
         if learns == "encoders":
             return taught, said
         answer, figures = loss_of(self.text, batch, media)
-        return answer + TEACHING * taught, figures | said
+        return answer + self.teaching * taught, figures | said

@@ -25,7 +25,7 @@ from . import checkpoint, loop, places
 from .batches import Batch, Maker
 from .config import demo_vision
 from .data.pictures import Level
-from .model import DemoModel
+from .model import TEACHING, DemoModel
 from .ops import Numerics
 from .vocabulary import demo_vocabulary
 
@@ -100,6 +100,7 @@ def train(args: argparse.Namespace) -> None:
             parts = (args.text_from, args.vision_from, args.audio_from)
             model.join(*(places.CHECKPOINTS / f"{name}.pt" for name in parts))
     Numerics.fused = True
+    model.teaching = args.teaching
     model.vision.compile_blocks()
     source: Source
     followed = Watched(args.follows, 0.0) if args.follows else None
@@ -135,6 +136,7 @@ def main() -> None:
     )
     for kind, size in SIZES.items():
         ap.add_argument(f"--{kind}", type=int, default=size, metavar="N", help="examples in a step of a process")
+    ap.add_argument("--teaching", type=float, default=TEACHING, help="weight of how near the encoders are to the codes")
     ap.add_argument("--processes", type=int, default=1)
     args = ap.parse_args()
     if args.processes == 1:
