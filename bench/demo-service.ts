@@ -37,7 +37,7 @@ const Batch = z.object({
 
 /**
  * The embedded service with the model that ships, as it is trained to be asked: its own instructions, pictures of at most
- * 280 tokens and six lines, chunks of one sentence, as in `packages/config`.
+ * 280 tokens and one line, chunks of one sentence, as in `packages/config`.
  */
 export async function startDemoService(env: Record<string, string> = {}): Promise<DemoService> {
   const home = await newHome();
@@ -60,6 +60,7 @@ export async function startDemoService(env: Record<string, string> = {}): Promis
       OCR_PROMPT: SHIPPED.ocrPrompt,
       TRANSCRIPTION_PROMPT: SHIPPED.transcriptionPrompt,
       CHUNK_SECONDS: String(SHIPPED.chunkSeconds),
+      CHUNK_PAUSE_MS: String(SHIPPED.chunkPauseMs),
       ...env,
     },
     ready: (printed) => printed.includes('Batchmill is up'),

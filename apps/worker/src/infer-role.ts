@@ -38,6 +38,7 @@ export async function startConfiguredInfer(options: WorkerOptions): Promise<Infe
       },
       transcription: {
         chunkSeconds: config.transcription.chunkSeconds,
+        chunkPauseSeconds: config.transcription.chunkPauseSeconds,
         maxHours: config.transcription.maxHours,
         maxBytes: config.transcription.maxBytes,
         ...(config.transcription.prompt === null ? {} : { transcriptionPrompt: config.transcription.prompt }),

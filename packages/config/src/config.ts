@@ -7,12 +7,13 @@ export const SHIPPED = {
   text: fileURLToPath(new URL('../../../models/demo/text.gguf', import.meta.url)),
   mmproj: fileURLToPath(new URL('../../../models/demo/mmproj.gguf', import.meta.url)),
   name: 'batchmill-demo',
-  // What it was trained on: a few short lines in a picture, one sentence in a recording (of two it hears one), and to be asked so.
+  // What it is good at: one short line in a picture, one sentence in a recording (of two it hears one), and to be asked so.
   ocrImageTokens: 280,
-  tileLines: 6,
+  tileLines: 1,
   ocrPrompt: 'Read the text in this image.',
   transcriptionPrompt: 'Transcribe the recording.',
-  chunkSeconds: 4,
+  chunkSeconds: 12,
+  chunkPauseMs: 400,
 };
 
 const integer = (least: number, most: number) =>
@@ -89,6 +90,8 @@ const Environment = z.object({
   TRANSLATION_PROMPT: z.string().optional(),
   /** Longest chunk of a recording the model hears at once, in seconds. */
   CHUNK_SECONDS: integer(1, 30).optional(),
+  /** Silence in a recording that ends a chunk though more would fit, in milliseconds: for models that hear one sentence at a time. */
+  CHUNK_PAUSE_MS: integer(400, 10_000).optional(),
   /** Longest recording to be transcribed, in hours. */
   MAX_AUDIO_HOURS: integer(1, 1_000).default(12),
 
@@ -241,6 +244,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
       prompt: e.TRANSCRIPTION_PROMPT ?? (shipped ? SHIPPED.transcriptionPrompt : null),
       translationPrompt: e.TRANSLATION_PROMPT ?? null,
       chunkSeconds: e.CHUNK_SECONDS ?? (shipped ? SHIPPED.chunkSeconds : 28),
+      chunkPauseSeconds: (e.CHUNK_PAUSE_MS ?? (shipped ? SHIPPED.chunkPauseMs : 2_000)) / 1_000,
       maxHours: e.MAX_AUDIO_HOURS,
       maxBytes: e.MAX_MEDIA_MB * MB,
     },

@@ -38,7 +38,7 @@ function* chunks(job: Job & { want: 'chunks' }): Generator<Part, void> {
   const cutters: { cutter: SpeechCutter; chunks: number }[] = [];
   let speech = 0;
   const parts = function* (channel: number, samples: Int16Array | null): Generator<Part> {
-    cutters[channel] ??= { cutter: channels.use(new SpeechCutter(job.maxChunkSeconds)), chunks: 0 };
+    cutters[channel] ??= { cutter: channels.use(new SpeechCutter(job.maxChunkSeconds, job.pauseSeconds)), chunks: 0 };
     const to = cutters[channel];
     for (const chunk of samples === null ? to.cutter.flush() : to.cutter.push(samples)) {
       const start = chunk.start / ENGINE_RATE;

@@ -9,6 +9,7 @@ export const jobSchema = z.discriminatedUnion('want', [
     path: z.string(),
     maxSeconds: z.number(),
     maxChunkSeconds: z.number(),
+    pauseSeconds: z.number(),
     channels: z.enum(['mix', 'split']),
   }),
 ]);

@@ -4,8 +4,8 @@ import { Segmenter, type Span } from './segmenter.ts';
 
 type Run = [speech: boolean, frames: number];
 
-function segment(frames: { speech: boolean; level: number }[], maxFrames: number): Span[] {
-  const segmenter = new Segmenter(maxFrames);
+function segment(frames: { speech: boolean; level: number }[], maxFrames: number, pauseFrames?: number): Span[] {
+  const segmenter = new Segmenter(maxFrames, pauseFrames);
   const spans: Span[] = [];
   for (const frame of frames) {
     const span = segmenter.push(frame);
@@ -29,6 +29,15 @@ describe('Segmenter', () => {
       { start: 689, end: 734, speech: 30 },
     ]);
     expect(segment(frames([false, 5_000]), 1_400)).toEqual([]);
+  });
+
+  it('ends a chunk at a shorter pause if told so', () => {
+    const speech = frames([true, 50], [false, 20], [true, 50], [false, 19], [true, 30], [false, 40]);
+    expect(cuts(segment(speech, 1_400, 20))).toEqual([
+      [0, 60],
+      [60, 179],
+    ]);
+    expect(() => new Segmenter(1_400, 19)).toThrow(RangeError);
   });
 
   it('cuts where the silence is longest in the later half', () => {
@@ -69,10 +78,11 @@ describe('Segmenter', () => {
       fc.property(
         runs,
         fc.integer({ min: 100, max: 600 }),
+        fc.integer({ min: 20, max: 200 }),
         fc.infiniteStream(fc.integer({ min: -90, max: 0 })),
-        (given, max, levels) => {
+        (given, max, pause, levels) => {
           const heard = frames(...given).map((f) => ({ ...f, level: levels.next().value }));
-          const spans = segment(heard, max);
+          const spans = segment(heard, max, pause);
           let end = 0;
           const kept = heard.map(() => 0);
           for (const span of spans) {
@@ -93,7 +103,7 @@ describe('Segmenter', () => {
     );
   });
 
-  it('refuses chunks shorter than the pause that ends one', () => {
+  it('refuses chunks shorter than two seconds', () => {
     expect(() => new Segmenter(99)).toThrow(RangeError);
   });
 });

@@ -10,28 +10,34 @@ export interface Span {
 
 /** Frames (200 ms) kept before and after speech: detectors wake a little late, and breath belongs to a word. */
 const MARGIN = 10;
-/** Frames (2 s) of silence that end a chunk though more would fit. */
+/** Frames (2 s) of silence that end a chunk though more would fit, if nothing else is said. */
 const PAUSE = 100;
 /** Frames (100 ms) that make a silence to cut in; shorter ones lie inside of words. */
 const GAP = 5;
 
 /**
  * Finds where to cut a recording into chunks that hold all its speech, each frame of speech in exactly one. Speech is
- * joined with what follows until a pause of 2 s or until a chunk would be longer than `maxFrames`; then it ends in the
+ * joined with what follows until a pause or until a chunk would be longer than `maxFrames`; then it ends in the
  * longest silence of its later half, or, if nobody paused there, before the quietest frame of its last quarter.
  */
 export class Segmenter {
   readonly #maxFrames: number;
+  readonly #pauseFrames: number;
   /** Frames from number `#base` on: those of the open chunk, or the last few, which may become the margin of the next. */
   #frames: Heard[] = [];
   #base = 0;
   /** The open chunk's first frame, and the one after its last speech; `null` in silence. */
   #open: { start: number; spoken: number } | null = null;
 
-  /** @param maxFrames at least 100. */
-  constructor(maxFrames: number) {
+  /**
+   * @param maxFrames at least 100.
+   * @param pauseFrames silence that ends a chunk though more would fit: at least 20, so that both sides have their margin.
+   */
+  constructor(maxFrames: number, pauseFrames = PAUSE) {
     if (maxFrames < PAUSE) throw new RangeError(`chunks of ${maxFrames} frames are too short`);
+    if (pauseFrames < 2 * MARGIN) throw new RangeError(`a pause of ${pauseFrames} frames is too short`);
     this.#maxFrames = maxFrames;
+    this.#pauseFrames = pauseFrames;
   }
 
   /** The first frame that a span to come can hold. */
@@ -52,7 +58,7 @@ export class Segmenter {
       return null;
     }
     const { start, spoken } = this.#open;
-    if (now - spoken >= PAUSE) return this.#close(start, spoken + MARGIN);
+    if (now - spoken >= this.#pauseFrames) return this.#close(start, spoken + MARGIN);
     if (now - start >= this.#maxFrames) return this.#cut(start, now);
     return null;
   }

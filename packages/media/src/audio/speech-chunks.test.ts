@@ -245,7 +245,8 @@ describe('speechChunks', () => {
     size.writeUInt32LE(bytes);
     await file.write(size, 0, 4, 40);
     await file.close();
-    const job = { want: 'chunks' as const, path, maxSeconds: 10_000, maxChunkSeconds: 28, channels: 'mix' as const };
+    const limits = { maxSeconds: 10_000, maxChunkSeconds: 28, pauseSeconds: 2 };
+    const job = { want: 'chunks' as const, path, ...limits, channels: 'mix' as const };
     const stop = setInterval(() => {
       for (const pid of decoders()) process.kill(pid, 'SIGSTOP');
     }, 20);

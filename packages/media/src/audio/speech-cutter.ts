@@ -22,8 +22,8 @@ export class SpeechCutter {
   /** The first sample the detector has not heard. */
   #unheard = 0;
 
-  constructor(maxChunkSeconds: number) {
-    this.#segmenter = new Segmenter(Math.floor(maxChunkSeconds * 50));
+  constructor(maxChunkSeconds: number, pauseSeconds: number) {
+    this.#segmenter = new Segmenter(Math.floor(maxChunkSeconds * 50), Math.round(pauseSeconds * 50));
   }
 
   *push(samples: Int16Array): Generator<Speech> {

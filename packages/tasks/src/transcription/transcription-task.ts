@@ -14,6 +14,8 @@ export interface TranscriptionOptions {
   translationPrompt?: string;
   /** Longest chunk. Default 28: Gemma 4 hears at most 30 at once. */
   chunkSeconds?: number;
+  /** Silence that ends a chunk though more would fit. */
+  chunkPauseSeconds?: number;
   /** Longest recording, in hours. Default 12. */
   maxHours?: number;
   /** Largest file, in bytes. Default 512 MiB. */
@@ -74,6 +76,7 @@ export function createTranscriptionTask(
         await saveSource(request.source, file, context, source);
         const chunks = speechChunks(file, {
           maxChunkSeconds,
+          ...(options.chunkPauseSeconds === undefined ? {} : { pauseSeconds: options.chunkPauseSeconds }),
           channels: request.labels === null ? 'mix' : 'split',
           maxSeconds,
           onBegin: ({ seconds, channels }) => {
