@@ -13,10 +13,10 @@ import type { BenchOptions } from './main.ts';
 
 /**
  * Whether documents and recordings lose anything on their way to the model and back: `cer`, the character error rate over a
- * PDF of 50 pages that the service renders, cuts into pictures of six lines and joins (`/v1/ocr`, without the text layer),
+ * PDF of 50 pages that the service renders, cuts into pictures of single lines and joins (`/v1/ocr`, without the text layer),
  * and `wer`, the word error rate over a recording of ten minutes that it cuts in silence (`/v1/audio/transcriptions`). `cer_ratio` and
- * `wer_ratio` hold them against what the same model makes of single held-out pictures of several lines and of
- * single sentences (`demo-model`): more than 1.5 would mean that the pipeline adds errors of its own.
+ * `wer_ratio` hold them against what the same model makes of single held-out lines and sentences (`demo-model`): more than 1.5
+ * would mean that the pipeline adds errors of its own.
  */
 const PAGES = 50;
 /** A6 in points; the longest line fits in each font. */
@@ -47,7 +47,7 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
     return {
       cer: round(cer),
       wer: round(wer),
-      cer_ratio: round(cer / Math.max(heldOut.cer_page, LEAST)),
+      cer_ratio: round(cer / Math.max(heldOut.cer_line, LEAST)),
       wer_ratio: round(wer / Math.max(heldOut.wer, LEAST)),
       pages,
     };
@@ -56,7 +56,8 @@ export async function run(options: BenchOptions): Promise<Record<string, number>
   }
 }
 
-async function readPages(service: DemoService, count: number): Promise<number> {
+/** Character error rate over so many pages of print, read as one PDF. */
+export async function readPages(service: DemoService, count: number): Promise<number> {
   const texts = Array.from({ length: count }, (_, i) => linesOfPage(i));
   return withFolder(async (folder) => {
     const path = join(folder, 'pages.pdf');
@@ -110,7 +111,8 @@ function plain(markdown: string): string {
   return markdown.replace(/\\([!-/:-@[-`{-~])/g, '$1');
 }
 
-async function hearRecording(service: DemoService, name: string): Promise<number> {
+/** Word error rate over a recording of `examples/audio`. */
+export async function hearRecording(service: DemoService, name: string): Promise<number> {
   const file = await service.client.files.create({
     file: createReadStream(join(AUDIO, `${name}.ogg`)),
     purpose: 'user_data',

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
+import { hearRecording, readPages } from '../../bench/accuracy.ts';
 import { heldOutRates } from '../../bench/demo-model.ts';
 import { type DemoService, startDemoService } from '../../bench/demo-service.ts';
 import { characterErrorRate, wordErrorRate } from '../../bench/error-rates.ts';
@@ -23,9 +24,16 @@ afterAll(() => service?.stop());
 // On one thread, beside other tests.
 test('reads, hears and follows what it never saw about as well as its card says', { timeout: 240_000 }, async () => {
   const rates = await heldOutRates(service, { quick: false });
-  expect(rates.cer_line).toBeLessThan(0.12);
-  expect(rates.wer).toBeLessThan(0.35);
-  expect(rates.instructions_exact).toBeGreaterThan(0.88);
+  expect(rates.cer_line).toBeLessThan(0.05);
+  expect(rates.cer_page).toBeLessThan(0.45);
+  expect(rates.wer).toBeLessThan(0.08);
+  expect(rates.instructions_exact).toBeGreaterThan(0.94);
+});
+
+test('a PDF is read line by line, and a call by two people sentence by sentence', { timeout: 240_000 }, async () => {
+  // Of pages that are cut and joined in another order, half or more would be wrong.
+  expect(await readPages(service, 2)).toBeLessThan(0.05);
+  expect(await hearRecording(service, 'call')).toBeLessThan(0.2);
 });
 
 test('the example that the demo runs is read and heard recognisably', async () => {
