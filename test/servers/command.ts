@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { dieWithUs } from './die-with-us.ts';
 
 /** One run of the `batchmill` command, as people run it. It dies with this process at the latest. */
 export class Command {
@@ -24,9 +25,8 @@ export class Command {
       this.stderr += chunk;
     });
     this.#child = child;
-    const killIt = () => child.kill('SIGKILL');
-    process.once('exit', killIt);
-    this.#closed = once(child, 'close').then(() => process.off('exit', killIt));
+    dieWithUs(child);
+    this.#closed = once(child, 'close');
   }
 
   /** Waits for its end. Gives its exit code, `null` if a signal ended it. */

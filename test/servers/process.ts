@@ -4,6 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { dieWithUs } from './die-with-us.ts';
 
 const START_MS = 60_000;
 
@@ -42,7 +43,6 @@ export class ServerProcess implements TestServer {
     this.#answers = answers;
     this.#litter = litter;
     this.folder = mkdtempSync(join(tmpdir(), `batchmill-${name}-`));
-    process.once('exit', () => this.#child?.kill('SIGKILL'));
   }
 
   /** Throws with the end of the server's log if it ends, or if it does not answer in time. */
@@ -50,6 +50,7 @@ export class ServerProcess implements TestServer {
     const [program, ...args] = this.#command(this.folder);
     const log = openSync(this.#log, 'a');
     const child = spawn(program, args, { stdio: ['ignore', log, log], cwd: this.folder });
+    dieWithUs(child);
     closeSync(log);
     let failure: Error | undefined;
     child.once('error', (error) => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { dieWithUs } from './die-with-us.ts';
 
 export interface ServiceOptions {
   /** Path of the entry file below the repository's root. */
@@ -26,12 +27,6 @@ const START_MS = 300_000;
  */
 const NODE_FLAGS = ['--max-semi-space-size=8'];
 
-/** All that were started: none outlives this process, however it ends. */
-const started = new Set<ServiceProcess>();
-process.once('exit', () => {
-  for (const service of started) service.killAtOnce();
-});
-
 /** One process of the product, run as its users run it: by Node from the sources. It dies with this process at the latest. */
 export class ServiceProcess {
   /** Everything it wrote, both streams. */
@@ -43,7 +38,6 @@ export class ServiceProcess {
 
   constructor(options: ServiceOptions) {
     this.#options = options;
-    started.add(this);
   }
 
   static async start(options: ServiceOptions): Promise<ServiceProcess> {
@@ -63,6 +57,7 @@ export class ServiceProcess {
       env: { ...process.env, LOG_LEVEL: 'info', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    dieWithUs(child);
     child.stdout.on('data', (chunk) => {
       this.stdout += chunk;
       this.printed += chunk;
@@ -89,11 +84,6 @@ export class ServiceProcess {
 
   get running(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
-  /** SIGKILL without waiting for the end: for where nothing can be waited for. */
-  killAtOnce(): void {
-    this.#child?.kill('SIGKILL');
   }
 
   /** SIGKILL: as by the kernel for want of memory. */

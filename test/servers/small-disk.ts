@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { dieWithUs } from './die-with-us.ts';
 
 /** A file system of a few megabytes of its own, to be filled up. */
 export interface SmallDisk extends AsyncDisposable {
@@ -21,7 +22,7 @@ export async function mountSmallDisk(megabytes: number): Promise<SmallDisk> {
   const holder: ChildProcess = spawn('unshare', ['--map-root-user', '--mount', 'sh', '-c', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  process.once('exit', () => holder.kill('SIGKILL'));
+  dieWithUs(holder);
   if (holder.stdout === null) throw new Error('no output');
   await Promise.race([
     once(holder.stdout, 'data'),
