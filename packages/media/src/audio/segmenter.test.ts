@@ -4,7 +4,7 @@ import { Segmenter, type Span } from './segmenter.ts';
 
 type Run = [speech: boolean, frames: number];
 
-function segment(frames: { speech: boolean; level: number }[], maxFrames: number, pauseFrames?: number): Span[] {
+function segment(frames: { speech: boolean; level: number }[], maxFrames: number, pauseFrames = 100): Span[] {
   const segmenter = new Segmenter(maxFrames, pauseFrames);
   const spans: Span[] = [];
   for (const frame of frames) {
@@ -104,6 +104,6 @@ describe('Segmenter', () => {
   });
 
   it('refuses chunks shorter than two seconds', () => {
-    expect(() => new Segmenter(99)).toThrow(RangeError);
+    expect(() => new Segmenter(99, 100)).toThrow(RangeError);
   });
 });

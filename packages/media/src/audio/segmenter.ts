@@ -10,8 +10,8 @@ export interface Span {
 
 /** Frames (200 ms) kept before and after speech: detectors wake a little late, and breath belongs to a word. */
 const MARGIN = 10;
-/** Frames (2 s) of silence that end a chunk though more would fit, if nothing else is said. */
-const PAUSE = 100;
+/** Frames (2 s) that a chunk may at least have. */
+const SHORTEST = 100;
 /** Frames (100 ms) that make a silence to cut in; shorter ones lie inside of words. */
 const GAP = 5;
 
@@ -30,11 +30,11 @@ export class Segmenter {
   #open: { start: number; spoken: number } | null = null;
 
   /**
-   * @param maxFrames at least 100.
+   * @param maxFrames at least 100, which is 2 s.
    * @param pauseFrames silence that ends a chunk though more would fit: at least 20, so that both sides have their margin.
    */
-  constructor(maxFrames: number, pauseFrames = PAUSE) {
-    if (maxFrames < PAUSE) throw new RangeError(`chunks of ${maxFrames} frames are too short`);
+  constructor(maxFrames: number, pauseFrames: number) {
+    if (maxFrames < SHORTEST) throw new RangeError(`chunks of ${maxFrames} frames are too short`);
     if (pauseFrames < 2 * MARGIN) throw new RangeError(`a pause of ${pauseFrames} frames is too short`);
     this.#maxFrames = maxFrames;
     this.#pauseFrames = pauseFrames;
